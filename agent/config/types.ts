@@ -1,0 +1,63 @@
+/**
+ * The effective config: checked once at the edge, then frozen, with units in the names.
+ * What the file may contain is in schema.ts; this is what the rest of gracer sees.
+ */
+export interface Config {
+  /** Where it was read from; null when there is no file. */
+  readonly file: string | null
+  /** Relative paths of the config are relative to this folder: the file's, or the working folder. */
+  readonly base: string
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly workers: number
+  readonly front: FrontConfig
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly access: boolean }
+  readonly services: readonly ServiceConfig[]
+}
+
+export interface FrontConfig {
+  /** Whether X-Forwarded-* of the peer are believed. */
+  readonly trustProxy: boolean
+  /** A keep-alive connection of a client without a request is closed after this. */
+  readonly idleMs: number
+}
+
+export interface ServiceConfig {
+  readonly name: string
+  /** Folder that is watched for drops (absolute); null: none. */
+  readonly releases: string | null
+  /** null: inferred from what lies in the release's folder. */
+  readonly command: readonly string[] | null
+  readonly socket: 'auto' | 'inherit' | 'port'
+  readonly env: ReadonlyMap<string, string>
+  /** Absolute; null: none. */
+  readonly envFile: string | null
+  /** How many releases' folders are kept beside the live one; older drops that gracer took in are removed. */
+  readonly keep: number
+  readonly settleMs: number
+  readonly health: HealthConfig
+  readonly drain: DrainConfig
+  readonly bakeMs: number
+  readonly onCrashLoop: 'hold' | 'rollback'
+  readonly hold: { readonly timeoutMs: number; readonly max: number }
+}
+
+export interface HealthConfig {
+  /** null: below 500 on '/', 3xx earns a warning. */
+  readonly path: string | null
+  readonly host: string
+  readonly headers: ReadonlyMap<string, string>
+  /** Ranges of accepted status codes, both ends included. */
+  readonly expect: readonly { readonly from: number; readonly to: number }[]
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly successes: number
+  readonly deadlineMs: number
+}
+
+export interface DrainConfig {
+  readonly timeoutMs: number
+  readonly streamsMs: number
+  readonly upgradedMs: number
+  readonly spreadMs: number
+  readonly stopMs: number
+}

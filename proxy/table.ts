@@ -1,0 +1,69 @@
+/**
+ * The committed table: where each service's requests go. It is the truth about routing; the master alone commits it.
+ * Plain data throughout, because it crosses process boundaries as JSON and stands in a file.
+ */
+
+/** The number people can say: 'v43'. */
+export type ReleaseId = string
+export type ServiceName = string
+
+/** Where a release listens. */
+export interface Target {
+  readonly release: ReleaseId
+  readonly host: string
+  readonly port: number
+  /** True once the release has passed its health check: a pick of any other is a violation of promise 3. */
+  readonly healthy: boolean
+}
+
+/** What the data plane must know of a service's settings. All times in milliseconds. */
+export interface RouteSettings {
+  readonly holdTimeoutMs: number
+  /** Requests held at most, for the service over all workers. */
+  readonly holdMax: number
+}
+
+export type RouteState =
+  /** Requests go to `live`. */
+  | 'serving'
+  /** Nothing can answer now but something will soon: requests are held, then 503. */
+  | 'holding'
+  /** Nothing can answer and nothing is coming: 503 at once. */
+  | 'down'
+
+export interface Route {
+  readonly service: ServiceName
+  readonly state: RouteState
+  readonly live: Target | null
+  /** During bake: the last confirmed release, used at once by a worker whose dial to `live` fails. */
+  readonly fallback: Target | null
+  /** Why the state is not 'serving', as one sentence for the client. */
+  readonly reason: string | null
+  readonly settings: RouteSettings
+}
+
+export interface Table {
+  /** Each start of an agent takes a new epoch; a lower one is refused. */
+  readonly epoch: number
+  /** Rises by one with every commit, over all epochs. */
+  readonly number: number
+  readonly routes: readonly Route[]
+}
+
+export const emptyTable: Table = Object.freeze({ epoch: 0, number: 0, routes: [] })
+
+export function routeOf(table: Table, service: ServiceName): Route | undefined {
+  return table.routes.find((route) => route.service === service)
+}
+
+/** A copy of the table with one route replaced (or added), numbered for its commit. */
+export function withRoute(table: Table, epoch: number, route: Route): Table {
+  const others = table.routes.filter((other) => other.service !== route.service)
+  return { epoch, number: table.number + 1, routes: [...others, route] }
+}
+
+/** Does the change move requests from one release to another? Then it needs the prepare phase. */
+export function movesTraffic(before: Route | undefined, after: Route): boolean {
+  if (before === undefined) return false
+  return before.live?.release !== after.live?.release || before.live?.port !== after.live?.port
+}

@@ -1,0 +1,76 @@
+import type { ReleaseId, Target } from './table.ts'
+
+/**
+ * A visit is one request counted on one release. It is made by the pick, in the same step, and ended exactly once.
+ * What it becomes decides which drain deadline applies to it.
+ */
+export type VisitKind = 'request' | 'stream' | 'upgraded'
+
+export type VisitEnd =
+  /** The client got a complete reply (for an upgraded connection: both sides closed in order). */
+  | 'complete'
+  /** The client went away first: nothing of ours was lost. */
+  | 'client-gone'
+  /** The release gave no complete reply and the client was still there. Counts as lost. */
+  | 'lost'
+  /** A drain deadline ended it. Counts as cut, and as lost. */
+  | 'cut'
+  /** A stream or WebSocket ended in order when its grace was over: neither cut nor lost. */
+  | 'graceful'
+  /** The dial failed before any byte was sent: the request is picked again. Counts as neither. */
+  | 'not-sent'
+  /** Sent, but no byte of a reply came, and the request is safe to repeat: it is picked again. Counts as retried. */
+  | 'retried'
+
+export interface Visit {
+  readonly release: ReleaseId
+  readonly target: Target
+  readonly viaFallback: boolean
+  /** The number of the table by which it was picked. */
+  readonly tableNumber: number
+  readonly kind: VisitKind
+  /**
+   * Says that the request has become long-lived. `onGrace` is called at most once, when the grace of that kind is over:
+   * a stream is then ended after a blank line, a WebSocket gets close frame 1001 at a frame boundary.
+   */
+  becomes(kind: 'stream' | 'upgraded', onGrace: () => void): void
+  /** Called at most once, when the last deadline has passed: destroy everything at once, then end('cut'). */
+  onCut(cut: () => void): void
+  /** The reply's status, once it is known: 5xx is counted as an error of the release. */
+  answered(status: number): void
+  /** Ends the visit; a second call does nothing. */
+  end(how: VisitEnd): void
+}
+
+/** Why a request gets no release. */
+export interface Refusal {
+  readonly status: 404 | 503
+  readonly code: 'no-service' | 'no-release' | 'hold-timeout' | 'hold-full'
+  /** One sentence for the client. */
+  readonly reason: string
+  readonly retryAfterSeconds: number | null
+}
+
+export interface Picker {
+  /**
+   * Chooses a release and counts the request on it in one step (promise 5: nothing is awaited between the two).
+   * Exactly one of the two callbacks is called, exactly once: in the same tick where a release is live,
+   * later where the request is parked by a flip or held while nothing can answer.
+   * `arrivedAt` is process.hrtime.bigint() when the request's head was complete.
+   * `failed`: releases already tried for this request whose dial failed.
+   */
+  pick(request: PickRequest): PendingPick
+}
+
+export interface PickRequest {
+  readonly service: string
+  readonly arrivedAt: bigint
+  readonly failed: ReadonlySet<ReleaseId> | null
+  picked(visit: Visit): void
+  refused(refusal: Refusal): void
+}
+
+export interface PendingPick {
+  /** The client went away while waiting: neither callback will be called. */
+  cancel(): void
+}
