@@ -1,0 +1,176 @@
+/**
+ * What the control socket says and takes: HTTP with JSON over a unix socket. Every answer carries `schema`.
+ *
+ *   GET    /v1/status                                  Status
+ *   GET    /v1/history?service=&n=                     { schema, receipts: Receipt[] }  newest first
+ *   GET    /v1/explain?service=&release=               Explanation
+ *   GET    /v1/logs?service=&release=                  { schema, release, file }        where the backend's output lies
+ *   GET    /v1/events                                  NDJSON of Progress and Outcome, for as long as the connection lives
+ *   POST   /v1/services/NAME/swap      SwapRequest     NDJSON of Progress, then one Outcome
+ *   POST   /v1/services/NAME/rollback  {release?}      the same
+ *   POST   /v1/services/NAME/restart   {}              the same
+ *   DELETE /v1/services/NAME/swap/RELEASE              Outcome: undoes a swap before its flip
+ *   POST   /v1/down                    {}              { schema, ok }
+ *
+ * An error before a stream begins is a status of 400 or above with ErrorBody.
+ */
+export const controlSchema = 1
+
+export type Until = 'flip' | 'drained' | 'confirmed'
+
+export interface SwapRequest {
+  /** A release's name or number, or an absolute path; absent: the newest drop, or the same folder booted afresh. */
+  readonly target?: string
+  /** End with `superseded` for a swap under way instead of being answered `busy`. */
+  readonly supersede?: boolean
+  /** Bounds take-in to flip; milliseconds. */
+  readonly timeoutMs?: number
+  /** Say what would be done, and do nothing. */
+  readonly dryRun?: boolean
+}
+
+export type Phase =
+  | 'queued' | 'taking-in' | 'booting' | 'checking' | 'flipping' | 'flipped'
+  | 'draining' | 'drained' | 'confirmed' | 'stopping' | 'stopped' | 'flipping-back'
+
+export interface Progress {
+  readonly schema: 1
+  readonly kind: 'phase'
+  readonly service: string
+  readonly release: string
+  readonly name: string | null
+  readonly phase: Phase
+  /** Since the swap was taken in; milliseconds. */
+  readonly elapsedMs: number
+  /** For a person: '3 of 5 probes answered 503', 'pid 4711 on port 40001'. */
+  readonly detail: string | null
+  /** Requests still in flight on the old release, in phase 'draining'. */
+  readonly draining: number | null
+}
+
+export type OutcomeName =
+  | 'confirmed' | 'failed' | 'flipped-back' | 'rolled-back' | 'superseded' | 'aborted' | 'timed-out' | 'busy' | 'dry-run'
+
+export interface Outcome {
+  readonly schema: 1
+  readonly kind: 'outcome'
+  readonly service: string
+  readonly release: string | null
+  readonly name: string | null
+  readonly outcome: OutcomeName
+  /** As in the README: 0 done, 1 failed or flipped back, 2 usage, 4 busy or superseded, 124 timed out, 130 interrupted. */
+  readonly exitCode: number
+  /** The label of what is live now; null: nothing. */
+  readonly live: string | null
+  readonly message: string
+  readonly hint: string | null
+  readonly failure: Failure | null
+  readonly receipt: Receipt | null
+}
+
+/** Why a release was not put live, or was taken back; from this a person can mend it. */
+export interface Failure {
+  readonly stage: 'take-in' | 'boot' | 'health' | 'flip' | 'bake'
+  readonly message: string
+  readonly attempts: number
+  readonly lastStatus: number | null
+  readonly lastLocation: string | null
+  readonly lastError: string | null
+  readonly elapsedMs: number
+  readonly deadlineMs: number | null
+  readonly exit: { readonly code: number | null; readonly signal: string | null } | null
+  /** The child's own last lines. */
+  readonly lastLines: readonly string[]
+  readonly logFile: string | null
+}
+
+export interface Receipt {
+  readonly schema: 1
+  readonly service: string
+  readonly release: string
+  readonly name: string | null
+  readonly previous: string | null
+  readonly outcome: OutcomeName
+  readonly reason: string | null
+  readonly startedAt: string
+  /** null: the phase was not reached. */
+  readonly phasesMs: {
+    readonly takeIn: number | null
+    readonly boot: number | null
+    readonly health: number | null
+    readonly flip: number | null
+    readonly drain: number | null
+    readonly bake: number | null
+    readonly stop: number | null
+  }
+  readonly inFlightAtFlip: number
+  readonly longestParkMs: number
+  readonly drained: number
+  readonly cut: number
+  readonly retried: number
+  readonly streamsEnded: number
+  readonly upgradedEnded: number
+  readonly lost: number
+  readonly violations: number
+  /** Processes that survived the stop (double forks), by pid. */
+  readonly survivors: readonly number[]
+}
+
+export type ReleaseState = 'booting' | 'live' | 'canary' | 'draining' | 'warm' | 'restarting' | 'stopped' | 'failed'
+
+export interface ReleaseStatus {
+  readonly id: string
+  readonly name: string | null
+  readonly state: ReleaseState
+  readonly pid: number | null
+  readonly port: number | null
+  readonly inFlight: number
+  readonly upgraded: number
+  readonly requests: number
+  readonly errors: number
+  readonly since: string
+  /** False where gracer could not read which process answers on the port. */
+  readonly verified: boolean
+  readonly note: string | null
+}
+
+export interface ServiceStatus {
+  readonly name: string
+  /** The release's name where it has one, else its number. */
+  readonly live: string | null
+  readonly confirmed: boolean
+  readonly canary: null
+  /** The drop in the waiting slot. */
+  readonly waiting: string | null
+  readonly releases: readonly ReleaseStatus[]
+}
+
+export interface Status {
+  readonly schema: 1
+  readonly version: string
+  readonly listen: readonly string[]
+  readonly proxy: { readonly pid: number; readonly workers: readonly number[] }
+  readonly agent: { readonly pid: number }
+  readonly violations: number
+  readonly lost: number
+  readonly services: readonly ServiceStatus[]
+}
+
+export interface Explanation {
+  readonly schema: 1
+  readonly service: string
+  readonly release: string
+  readonly name: string | null
+  readonly state: ReleaseState
+  readonly live: string | null
+  /** The story from the journal, oldest first. */
+  readonly story: readonly { readonly at: string; readonly what: string }[]
+  readonly failure: Failure | null
+  readonly receipt: Receipt | null
+  readonly next: string
+}
+
+export interface ErrorBody {
+  readonly schema: 1
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null; readonly exitCode: number }
+}
