@@ -1,0 +1,31 @@
+/**
+ * Every default in one place, written as it would stand in gracer.json, so that `gracer check` can show it as it is.
+ * null: the key has no value unless somebody gives one.
+ */
+export const defaults = Object.freeze({
+  listen: '127.0.0.1:8080',
+  workers: 1,
+  trustProxy: false,
+  limits: Object.freeze({ idle: '75s' }),
+  log: Object.freeze({ level: 'info', access: false } as const),
+  /** Where no key and no flag names it, an existing folder ./releases is taken. */
+  releases: null,
+  command: null,
+  socket: 'auto',
+  envFile: null,
+  keep: 5,
+  settle: '3s',
+  health: Object.freeze({
+    path: null,
+    host: 'localhost',
+    expect: '200-299',
+    interval: '250ms',
+    timeout: '2s',
+    successes: 2,
+    deadline: '60s',
+  }),
+  drain: Object.freeze({ timeout: '30s', streams: '30s', upgraded: '30s', spread: '5s', stop: '10s' }),
+  bake: '20s',
+  onCrashLoop: 'hold',
+  hold: Object.freeze({ timeout: '10s', max: 1000 }),
+} as const)

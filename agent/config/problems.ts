@@ -1,0 +1,88 @@
+import type { z } from 'zod'
+import { GracerError } from '../../inherit/gracer-error.ts'
+import { nearest } from './nearest.ts'
+import { knownKeys } from './schema.ts'
+
+/** One thing wrong with the config. */
+export interface ConfigProblem {
+  /** As in 'health.interval' or 'command[0]'; '--listen' for a flag; '' for the file as a whole. */
+  readonly path: string
+  readonly message: string
+}
+
+/** What zod found, as problems: where, what was expected, what came. Values of env and headers are not shown. */
+export function problemsFrom(issues: readonly z.core.$ZodIssue[], raw: unknown): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const seen = new Set<string>()
+  for (const issue of issues) {
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) problems.push({ path: pathText([...issue.path, key]), message: unknownKey(issue.path.map(String), key) })
+      continue
+    }
+    const path = pathText(issue.path)
+    if (seen.has(path)) continue
+    seen.add(path)
+    // For a bad key of a record the message of the key's own schema says more than "Invalid key in record".
+    const expected = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
+    const came = issue.code === 'invalid_key' ? JSON.stringify(String(issue.path.at(-1))) : shown(issue.path, valueAt(raw, issue.path))
+    problems.push({ path, message: `expected ${expected}, got ${came}` })
+  }
+  return problems
+}
+
+function unknownKey(parents: readonly string[], key: string): string {
+  const known = knownKeys.get(parents.join('.')) ?? []
+  const near = nearest(key, known)
+  if (near !== undefined) return `unknown key; did you mean ${JSON.stringify(near)}?`
+  const elsewhere = [...knownKeys].find(([group, keys]) => group !== parents.join('.') && keys.includes(key))
+  if (elsewhere !== undefined) return `unknown key here; did you mean ${elsewhere[0] === '' ? `"${key}" at the top` : `"${elsewhere[0]}.${key}"`}?`
+  return `unknown key; expected one of ${known.join(', ')}`
+}
+
+/** ['command', 0] is 'command[0]'; a key that is no plain word is quoted. */
+export function pathText(path: readonly PropertyKey[]): string {
+  let text = ''
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`
+    else if (/^[$A-Za-z_][\w$-]*$/.test(String(step))) text += `${text === '' ? '' : '.'}${String(step)}`
+    else text += `[${JSON.stringify(String(step))}]`
+  }
+  return text
+}
+
+function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
+  let value = raw
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
+    value = (value as Record<PropertyKey, unknown>)[step]
+  }
+  return value
+}
+
+function shown(path: readonly PropertyKey[], value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  const secret = path[0] === 'env' || path[1] === 'headers'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : 'an array'
+  if (typeof value === 'object') return 'an object'
+  if (secret) return `a ${typeof value} (not shown)`
+  const text = JSON.stringify(value)
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text
+}
+
+/** All problems in one error; the list itself is its `cause`. */
+export function invalidConfig(source: string, problems: readonly ConfigProblem[]): GracerError {
+  const lines = problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+  const head = `${source} has ${problems.length === 1 ? 'an error' : `${problems.length} errors`}`
+  return new GracerError(`${head}:\n${lines.map((line) => `  ${line}`).join('\n')}`, {
+    code: 'config-invalid',
+    exitCode: 2,
+    hint: '"gracer check" shows the config in full.',
+    cause: problems,
+  })
+}
+
+/** The single problems of an error made by invalidConfig; empty for any other error. */
+export function problemsOf(error: unknown): readonly ConfigProblem[] {
+  return error instanceof GracerError && error.code === 'config-invalid' && Array.isArray(error.cause) ? (error.cause as ConfigProblem[]) : []
+}
