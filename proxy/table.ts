@@ -33,6 +33,8 @@ export type RouteState =
 
 export interface Route {
   readonly service: ServiceName
+  /** The table number at which `live` last moved; set by the commit. Two releases never share one. */
+  readonly since: number
   readonly state: RouteState
   readonly live: Target | null
   /** During bake: the last confirmed release, used at once by a worker whose dial to `live` fails. */
@@ -56,14 +58,35 @@ export function routeOf(table: Table, service: ServiceName): Route | undefined {
   return table.routes.find((route) => route.service === service)
 }
 
+/** What an agent proposes: a route, but for the number, which only a commit can give. */
+export type ProposedRoute = Omit<Route, 'since'>
+
 /** A copy of the table with one route replaced (or added), numbered for its commit. */
-export function withRoute(table: Table, epoch: number, route: Route): Table {
-  const others = table.routes.filter((other) => other.service !== route.service)
-  return { epoch, number: table.number + 1, routes: [...others, route] }
+export function withRoute(table: Table, epoch: number, proposed: ProposedRoute): Table {
+  const number = table.number + 1
+  const before = routeOf(table, proposed.service)
+  const since = before !== undefined && !movesTraffic(before, proposed) ? before.since : number
+  const others = table.routes.filter((other) => other.service !== proposed.service)
+  return { epoch, number, routes: [...others, { ...proposed, since }] }
 }
 
 /** Does the change move requests from one release to another? Then it needs the prepare phase. */
-export function movesTraffic(before: Route | undefined, after: Route): boolean {
+export function movesTraffic(before: Route | undefined, after: ProposedRoute): boolean {
   if (before === undefined) return false
   return before.live?.release !== after.live?.release || before.live?.port !== after.live?.port
+}
+
+/**
+ * The table a new master may begin with: the old one's targets may be dead and their ports taken by strangers,
+ * so every target whose release is not known to run is left out, and a service without a live one is held.
+ */
+export function withoutDeadTargets(table: Table, epoch: number, runs: (target: Target) => boolean): Table {
+  const number = table.number + 1
+  const routes = table.routes.map((route): Route => {
+    const live = route.live !== null && runs(route.live) ? route.live : null
+    const fallback = route.fallback !== null && runs(route.fallback) ? route.fallback : null
+    if (live !== null) return { ...route, fallback }
+    return { ...route, since: number, live: null, fallback: null, state: 'holding', reason: 'gracer is starting' }
+  })
+  return { epoch, number, routes }
 }

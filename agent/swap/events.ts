@@ -1,0 +1,54 @@
+import type { Failure, Phase } from '../control/shapes.ts'
+import type { BootPlan, DeployRequest, RouteIntent } from './state.ts'
+
+/** What can happen to a service. Times are not in here: a timer is an event like any other. */
+export type SwapEvent =
+  | { readonly type: 'deploy'; readonly request: DeployRequest }
+  | { readonly type: 'taken-in'; readonly release: string; readonly plan: BootPlan }
+  | { readonly type: 'take-in-failed'; readonly release: string; readonly failure: Failure }
+  | { readonly type: 'spawned'; readonly release: string; readonly pid: number; readonly port: number }
+  | { readonly type: 'spawn-failed'; readonly release: string; readonly failure: Failure }
+  | { readonly type: 'healthy'; readonly release: string; readonly pid: number }
+  | { readonly type: 'unhealthy'; readonly release: string; readonly pid: number; readonly failure: Failure }
+  | { readonly type: 'exited'; readonly release: string; readonly pid: number; readonly failure: Failure }
+  /** Three probes in a row failed on a live release, or its replies crossed the bake's error limit. */
+  | { readonly type: 'sick'; readonly release: string; readonly failure: Failure }
+  | { readonly type: 'fallback-probed'; readonly release: string; readonly healthy: boolean }
+  /** A worker's dial to live failed and it used the fallback. */
+  | { readonly type: 'fell-back'; readonly release: string; readonly number: number; readonly error: string }
+  | { readonly type: 'committed'; readonly number: number }
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'rested' }
+  | { readonly type: 'quiet'; readonly release: string }
+  | { readonly type: 'bake-over'; readonly release: string }
+  | { readonly type: 'restart-due'; readonly release: string }
+  | { readonly type: 'rollback'; readonly to: string | null; readonly command: number | null }
+  /** Before the flip only: Ctrl-C, or the timeout of the command. */
+  | { readonly type: 'undo'; readonly release: string; readonly how: 'aborted' | 'timed-out'; readonly reason: string }
+  | { readonly type: 'close' }
+
+/** What the reducer wants done. All are safe to do twice: a restarted agent asks again for what it finds unfinished. */
+export type SwapEffect =
+  | { readonly do: 'take-in'; readonly release: string }
+  | { readonly do: 'spawn'; readonly release: string }
+  | { readonly do: 'check'; readonly release: string }
+  /** Probe a live release on, at the pace of a bake or of every day. */
+  | { readonly do: 'watch'; readonly release: string; readonly baking: boolean }
+  | { readonly do: 'unwatch'; readonly release: string }
+  | { readonly do: 'probe-fallback'; readonly release: string }
+  | { readonly do: 'commit'; readonly route: RouteIntent }
+  | { readonly do: 'drain'; readonly release: string }
+  /** SIGTERM to the process group, SIGKILL at its deadline. */
+  | { readonly do: 'stop'; readonly release: string }
+  /** A process nobody knows: end it. */
+  | { readonly do: 'stop-stray'; readonly release: string }
+  | { readonly do: 'after'; readonly ms: number; readonly event: SwapEvent }
+  | { readonly do: 'progress'; readonly release: string; readonly phase: Phase; readonly detail: string | null }
+  /** The release's outcome is in its record: write the receipt, tell who waits. */
+  | { readonly do: 'outcome'; readonly release: string }
+  /** A command that began no swap. */
+  | { readonly do: 'answer'; readonly command: number; readonly outcome: 'busy' | 'refused' | 'already'; readonly message: string; readonly release: string | null }
+  /** A command waits for this release's outcome. */
+  | { readonly do: 'follow'; readonly command: number; readonly release: string }
+  /** Something to log and to keep in the story. */
+  | { readonly do: 'note'; readonly release: string | null; readonly what: string }

@@ -1,0 +1,138 @@
+import type { SwapEffect } from './events.ts'
+import { failureAt, restartDelayMs, settle } from './swap.ts'
+import { findRelease, isRunning, release, type RouteIntent, type ServiceState } from './state.ts'
+
+/** What a new agent finds beside the journal. */
+export interface World {
+  /** What the committed table says of this service. */
+  readonly committed: RouteIntent
+  readonly committedNumber: number
+  /** The backends that run, by release. */
+  readonly running: ReadonlyMap<string, { readonly pid: number; readonly port: number }>
+  /** The master is new: it died, or everything did. */
+  readonly masterIsNew: boolean
+}
+
+/** An agent that finds a swap taken up this often before gives it up: it may be what ends agents. */
+export const mostAttempts = 3
+
+/**
+ * Compares the journal (intent) with the table (routing) and with what runs, and finishes or undoes.
+ *
+ * | journal                    | table says         | what is done                                                        |
+ * | -------------------------- | ------------------ | ------------------------------------------------------------------- |
+ * | no swap                    | confirmed          | watch it; restart it if it is gone                                  |
+ * | swap before its flip       | not the new one    | taken up again: checked if it runs, else taken in again; given up   |
+ * |                            |                    | after 3 agents, or when the master is new                           |
+ * | swap flipping              | the new one        | it was committed: flipped, bake begins                              |
+ * | tentative                  | the tentative one  | same master: bake begins again; new master: back to the confirmed   |
+ * | tentative                  | the fallback       | the flip-back was committed: finished                               |
+ * | tentative, its process gone| the tentative one  | flip back                                                           |
+ * | leaving                    | anything           | drained or stopped again; gone: forgotten                           |
+ * | not in the journal         | –                  | a stray process is stopped                                          |
+ *
+ * "New master" means that the data plane was started afresh: a tentative release never boots again, nor stays.
+ */
+export function recover(state: ServiceState, world: World): SwapEffect[] {
+  const effects: SwapEffect[] = []
+  state.committed = world.committed
+  state.committedNumber = world.committedNumber
+  state.pending = null
+  state.resting = false
+  state.refusals = 0
+  state.closing = false
+
+  takeStock(state, world, effects)
+  if (state.swap !== null) recoverSwap(state, world, effects)
+  if (state.tentative !== null) recoverTentative(state, world, effects)
+  recoverConfirmed(state, effects)
+  for (const leaving of state.leaving) {
+    effects.push(leaving.step === 'draining' ? { do: 'drain', release: leaving.release } : { do: 'stop', release: leaving.release })
+  }
+  settle(state, effects)
+  return effects
+}
+
+/** Which of the processes in the journal still run, and which that run are nobody's. */
+function takeStock(state: ServiceState, world: World, effects: SwapEffect[]): void {
+  for (const record of state.releases) {
+    const found = world.running.get(record.id)
+    if (found === undefined) record.process = null
+    else record.process = { ...found, healthy: record.process?.pid === found.pid && record.process.healthy }
+  }
+  for (const id of world.running.keys()) {
+    if (findRelease(state, id) === undefined) effects.push({ do: 'stop-stray', release: id })
+  }
+  state.leaving = state.leaving.filter((one) => isRunning(state, one.release))
+  // A process that no part of the journal claims was on its way in or out when the agent died.
+  for (const record of state.releases) {
+    const claimed = state.swap?.release === record.id || state.tentative?.release === record.id || state.tentative?.fallback === record.id || state.confirmed === record.id
+    if (record.process !== null && !claimed && !state.leaving.some((one) => one.release === record.id)) state.leaving.push({ release: record.id, step: 'draining' })
+  }
+}
+
+function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): void {
+  const swap = state.swap as NonNullable<ServiceState['swap']>
+  if (state.committed.live === swap.release && !world.masterIsNew) {
+    // The commit was written while the agent was away. A process that has ended since is found by settle.
+    swap.step = 'flipping'
+    return
+  }
+  const record = release(state, swap.release)
+  if (world.masterIsNew || swap.attempts >= mostAttempts) {
+    const why = world.masterIsNew ? 'gracer ended before its flip' : `gracer's agent ended ${swap.attempts} times during this swap`
+    state.swap = null
+    record.outcome = { name: 'aborted', reason: why, failure: failureAt('boot', why) }
+    if (record.dropKey !== null) {
+      // It was never judged: where it is still the newest drop it may be taken again, but not by an agent it ends.
+      if (world.masterIsNew) delete state.tried[record.dropKey]
+      else state.tried[record.dropKey] = 'aborted'
+    }
+    if (record.process !== null) state.leaving.push({ release: record.id, step: state.committed.live === record.id ? 'draining' : 'stopping' })
+    effects.push({ do: 'outcome', release: record.id })
+    return
+  }
+  swap.attempts += 1
+  if (record.process === null) swap.step = 'queued'
+  else {
+    swap.step = 'checking'
+    effects.push({ do: 'check', release: record.id })
+  }
+}
+
+function recoverTentative(state: ServiceState, world: World, effects: SwapEffect[]): void {
+  const tentative = state.tentative as NonNullable<ServiceState['tentative']>
+  if (tentative.ending !== null) return
+  if (world.masterIsNew) {
+    const reason = 'gracer ended during its bake; only a confirmed release is taken up again'
+    tentative.ending = { how: 'flipped-back', reason, failure: failureAt('bake', reason) }
+    return
+  }
+  if (state.committed.live !== tentative.release || !isRunning(state, tentative.release)) return
+  const record = release(state, tentative.release)
+  tentative.bakeOver = false
+  effects.push({ do: 'watch', release: record.id, baking: true }, { do: 'after', ms: record.boot?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id } })
+  if (tentative.fallback !== null && isRunning(state, tentative.fallback)) {
+    tentative.drained = false
+    effects.push({ do: 'drain', release: tentative.fallback })
+  }
+}
+
+function recoverConfirmed(state: ServiceState, effects: SwapEffect[]): void {
+  const record = findRelease(state, state.confirmed)
+  if (record === undefined) return
+  if (record.process === null) {
+    if (state.restarting !== null) {
+      state.restarting.step = 'waiting'
+      effects.push({ do: 'after', ms: restartDelayMs(state.restarting.attempt), event: { type: 'restart-due', release: record.id } })
+    }
+    return
+  }
+  if (record.process.healthy) {
+    state.restarting = null
+    if (state.tentative === null) effects.push({ do: 'watch', release: record.id, baking: false })
+  } else if (state.restarting !== null) {
+    state.restarting.step = 'checking'
+    effects.push({ do: 'check', release: record.id })
+  }
+}

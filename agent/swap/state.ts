@@ -1,0 +1,221 @@
+import type { Failure, OutcomeName, ReleaseState } from '../control/shapes.ts'
+
+/**
+ * All that the agent knows of one service, as plain data. It is the journal: written whole, before the effects
+ * of a step are carried out, and read back by the next agent. It is the truth about intent; the committed table
+ * is the truth about routing.
+ */
+export interface ServiceState {
+  readonly schema: 1
+  readonly service: string
+  nextNumber: number
+  /** The last release that passed its bake: what boots after a crash of everything. */
+  confirmed: string | null
+  /** Confirmed before that, oldest first. */
+  previous: string[]
+  /** The one swap before its flip (promise 7). */
+  swap: Swap | null
+  /** Live, but not confirmed yet. */
+  tentative: Tentative | null
+  /** The confirmed release died while it was live. */
+  restarting: Restarting | null
+  /** Releases whose process is to end: drained first, then stopped. */
+  leaving: Leaving[]
+  /** The one visible slot for a drop that came during a swap. */
+  waiting: DeployRequest | null
+  /** Drops that were taken up, by identity, and what came of them: none of these is deployed by itself again. */
+  tried: Record<string, OutcomeName | 'taken'>
+  releases: ReleaseRecord[]
+  /** What the table says, as far as this agent was told. */
+  committed: RouteIntent
+  /** The number of that table. */
+  committedNumber: number
+  /** Sent to the master, not answered yet. */
+  pending: RouteIntent | null
+  /** Refusals in a row of the pending change. */
+  refusals: number
+  /** A refused change is tried again by a timer and not before. */
+  resting: boolean
+  /** `gracer down`: what is before its flip was undone, and nothing new is taken. */
+  closing: boolean
+}
+
+export type Origin = 'drop' | 'swap' | 'rollback' | 'restart' | 'start'
+
+export interface DeployRequest {
+  readonly origin: Origin
+  /** The folder that holds the build; a real path. */
+  readonly source: string
+  readonly name: string | null
+  /** The identity of the drop, where it is one. */
+  readonly dropKey: string | null
+  /** Who waits for the outcome; null: nobody. */
+  readonly command: number | null
+  readonly supersede: boolean
+  /** Milliseconds of the wall clock when it was noticed. */
+  readonly noticedAt: number
+}
+
+export interface ReleaseRecord {
+  readonly id: string
+  readonly number: number
+  readonly name: string | null
+  readonly source: string
+  readonly dropKey: string | null
+  readonly origin: Origin
+  readonly noticedAt: number
+  /** How it was booted; a restart after a crash uses the same. null: not taken in yet. */
+  boot: BootPlan | null
+  process: ReleaseProcess | null
+  everConfirmed: boolean
+  outcome: { readonly name: OutcomeName; readonly reason: string | null; readonly failure: Failure | null } | null
+}
+
+export interface ReleaseProcess {
+  readonly pid: number
+  readonly port: number
+  healthy: boolean
+}
+
+/** Frozen at take-in from the config as it was then. Plain data: it stands in the journal. */
+export interface BootPlan {
+  readonly command: readonly string[]
+  readonly socket: 'inherit' | 'port'
+  /** What the config and env file add to the environment of `gracer up`. */
+  readonly env: Readonly<Record<string, string>>
+  readonly bakeMs: number
+  readonly onCrashLoop: 'hold' | 'rollback'
+  readonly stopMs: number
+}
+
+export interface Swap {
+  readonly release: string
+  step: 'queued' | 'taking-in' | 'booting' | 'checking' | 'flipping'
+  /** How often an agent has taken it up: one that ends agents is given up. */
+  attempts: number
+  /** Before this release was live: shown in the receipt. */
+  readonly from: string | null
+}
+
+export interface Tentative {
+  readonly release: string
+  /** The last confirmed release, kept warm. */
+  readonly fallback: string | null
+  /** The table number of its flip: reports about earlier tables are not about it. */
+  readonly since: number
+  bakeOver: boolean
+  /** The fallback had nothing in flight. */
+  drained: boolean
+  /** Its probes fail; the fallback is being looked at before anything is flipped. */
+  sick: Failure | null
+  /** Decided, not yet committed: back to the fallback. */
+  ending: { readonly how: 'flipped-back' | 'rolled-back'; readonly reason: string; readonly failure: Failure | null } | null
+}
+
+export interface Restarting {
+  attempt: number
+  step: 'waiting' | 'booting' | 'checking'
+}
+
+export interface Leaving {
+  readonly release: string
+  step: 'draining' | 'stopping'
+}
+
+export interface RouteIntent {
+  readonly state: 'serving' | 'holding' | 'down'
+  readonly live: string | null
+  /** Which process of the release: another port is another process. */
+  readonly port: number | null
+  readonly fallback: string | null
+  readonly reason: string | null
+}
+
+export const nothingLive: RouteIntent = Object.freeze({ state: 'down', live: null, port: null, fallback: null, reason: 'No release has been deployed yet' })
+
+export function newServiceState(service: string): ServiceState {
+  return {
+    schema: 1, service, nextNumber: 1, confirmed: null, previous: [], swap: null, tentative: null, restarting: null,
+    leaving: [], waiting: null, tried: {}, releases: [], committed: nothingLive, committedNumber: 0, pending: null, refusals: 0, resting: false, closing: false,
+  }
+}
+
+export function findRelease(state: ServiceState, id: string | null): ReleaseRecord | undefined {
+  return id === null ? undefined : state.releases.find((record) => record.id === id)
+}
+
+/** @throws where the id is unknown: a defect of ours, never of the input. */
+export function release(state: ServiceState, id: string): ReleaseRecord {
+  const record = findRelease(state, id)
+  if (record === undefined) throw new Error(`release ${id} of service ${state.service} is not in the journal`)
+  return record
+}
+
+/** What people call it: its name where it has one, else its number. */
+export function labelOf(record: ReleaseRecord | undefined): string | null {
+  return record === undefined ? null : (record.name ?? record.id)
+}
+
+export function isRunning(state: ServiceState, id: string | null): boolean {
+  return (findRelease(state, id)?.process ?? null) !== null
+}
+
+export function runningCount(state: ServiceState): number {
+  return state.releases.filter((record) => record.process !== null).length
+}
+
+/** A service never runs more processes than these: confirmed, tentative, booting. */
+export const mostProcesses = 3
+
+/** Where the table should point, given everything else: the one place that says so. */
+export function desiredRoute(state: ServiceState): RouteIntent {
+  const { swap, tentative } = state
+  if (swap?.step === 'flipping') {
+    const fallback = fallbackFor(state, swap)
+    return serving(state, swap.release, fallback)
+  }
+  if (tentative !== null && tentative.ending === null) {
+    const stillNeeded = !(tentative.bakeOver && tentative.drained)
+    const usable = stillNeeded && isRunning(state, tentative.fallback)
+    return serving(state, tentative.release, usable ? tentative.fallback : null)
+  }
+  const confirmed = findRelease(state, state.confirmed)
+  if (confirmed !== undefined) {
+    if (confirmed.process?.healthy === true) return serving(state, confirmed.id, null)
+    return { state: 'holding', live: null, port: null, fallback: null, reason: `release ${labelOf(confirmed)} is restarting` }
+  }
+  if (swap !== null) return { state: 'holding', live: null, port: null, fallback: null, reason: 'the first release is booting' }
+  const failed = state.releases.findLast((record) => record.outcome !== null && record.outcome.name !== 'confirmed')
+  if (failed === undefined) return nothingLive
+  return { ...nothingLive, reason: `No release is live: ${labelOf(failed)} ${failed.outcome?.name ?? 'ended'}` }
+}
+
+/**
+ * The release that stays warm behind a flip: the last confirmed one, as long as it runs. A rollback to a release
+ * that was confirmed before gets none: the person has said which of the two is bad.
+ */
+export function fallbackFor(state: ServiceState, swap: Swap): string | null {
+  const record = release(state, swap.release)
+  if (record.everConfirmed || state.confirmed === swap.release) return null
+  return findRelease(state, state.confirmed)?.process?.healthy === true ? state.confirmed : null
+}
+
+export function sameRoute(a: RouteIntent, b: RouteIntent): boolean {
+  return a.state === b.state && a.live === b.live && a.port === b.port && a.fallback === b.fallback && a.reason === b.reason
+}
+
+function serving(state: ServiceState, live: string, fallback: string | null): RouteIntent {
+  const port = findRelease(state, live)?.process?.port ?? (state.committed.live === live ? state.committed.port : null)
+  return { state: 'serving', live, port, fallback, reason: null }
+}
+
+/** What `status` calls it. */
+export function stateOf(state: ServiceState, record: ReleaseRecord): ReleaseState {
+  if (state.restarting !== null && state.confirmed === record.id) return 'restarting'
+  if (state.committed.live === record.id) return 'live'
+  if (state.swap?.release === record.id) return 'booting'
+  const leaving = state.leaving.find((one) => one.release === record.id)
+  if (leaving !== undefined) return 'draining'
+  if (state.tentative?.fallback === record.id && record.process !== null) return state.tentative.drained ? 'warm' : 'draining'
+  return record.outcome?.name === 'failed' || record.outcome?.name === 'flipped-back' || record.outcome?.name === 'timed-out' ? 'failed' : 'stopped'
+}

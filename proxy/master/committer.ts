@@ -1,0 +1,201 @@
+import type { ToWorker } from '../messages.ts'
+import { movesTraffic, routeOf, withRoute, type ProposedRoute, type Table } from '../table.ts'
+
+export type WorkerId = number
+
+export type CommitterInput =
+  /** A new agent was started with this epoch; whatever the last one had not committed is off. */
+  | { readonly type: 'agent-started'; readonly epoch: number }
+  | { readonly type: 'agent-gone' }
+  | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute }
+  | { readonly type: 'worker-started'; readonly worker: WorkerId }
+  | { readonly type: 'worker-gone'; readonly worker: WorkerId }
+  | { readonly type: 'prepared'; readonly worker: WorkerId; readonly flip: number }
+  | { readonly type: 'committed'; readonly worker: WorkerId; readonly flip: number; readonly longestParkMs: number }
+  | { readonly type: 'timeout'; readonly flip: number; readonly phase: 'prepare' | 'commit' }
+
+export type CommitterEffect =
+  | { readonly do: 'send'; readonly worker: WorkerId; readonly message: ToWorker }
+  /** Must be on disk before the effects after it are carried out. */
+  | { readonly do: 'write-table'; readonly table: Table }
+  | { readonly do: 'committed'; readonly epoch: number; readonly request: number; readonly number: number }
+  | { readonly do: 'refused'; readonly epoch: number; readonly request: number; readonly code: RefusalCode; readonly message: string }
+  | { readonly do: 'flip-done'; readonly epoch: number; readonly request: number; readonly longestParkMs: number }
+  | { readonly do: 'arm'; readonly flip: number; readonly phase: 'prepare' | 'commit'; readonly ms: number }
+  /** The worker does not answer: end it, and start another. */
+  | { readonly do: 'replace'; readonly worker: WorkerId; readonly why: string }
+
+export type RefusalCode = 'stale-epoch' | 'busy' | 'worker-mute'
+
+interface Flip {
+  readonly id: number
+  readonly epoch: number
+  readonly request: number
+  readonly route: ProposedRoute
+  phase: 'prepare' | 'commit'
+  readonly waiting: Set<WorkerId>
+  attempt: number
+  longestParkMs: number
+}
+
+export interface CommitterTimes {
+  /** A worker that has not acknowledged the prepare by then is taken as stalled: the flip is undone. */
+  readonly prepareMs: number
+  /** A worker that has not acknowledged the commit by then is replaced: it is parked, so it answers nobody wrongly. */
+  readonly commitMs: number
+  readonly attempts: number
+}
+
+export const committerTimes: CommitterTimes = Object.freeze({ prepareMs: 1_000, commitMs: 2_000, attempts: 2 })
+
+/**
+ * The master's side of the flip, without clocks, files and processes: it alone decides what the committed table is.
+ *
+ * Phase one: every worker parks new requests of the service. Phase two: the table is written, then told to all.
+ * Until the write the flip can be undone; from the write on nothing is. Between "all have prepared" and the write
+ * no worker picks any release of this service, so no two workers can ever pick different ones at the same time.
+ */
+export class Committer {
+  table: Table
+  epoch: number
+  /** Answers the invariant "one flip at a time" (promise 7): counts commits that found another one open. */
+  violations = 0
+  readonly #workers = new Set<WorkerId>()
+  readonly #times: CommitterTimes
+  #flip: Flip | null = null
+  #nextFlip = 1
+
+  constructor(table: Table, times: CommitterTimes = committerTimes) {
+    this.table = table
+    this.epoch = table.epoch
+    this.#times = times
+  }
+
+  get flipping(): boolean {
+    return this.#flip !== null
+  }
+
+  handle(input: CommitterInput): CommitterEffect[] {
+    const effects: CommitterEffect[] = []
+    switch (input.type) {
+      case 'agent-started':
+        this.epoch = Math.max(input.epoch, this.epoch)
+        this.#undo(effects)
+        break
+      case 'agent-gone':
+        // Nobody waits for the answer, and the next agent shall find a table at rest.
+        this.#undo(effects)
+        break
+      case 'route':
+        this.#begin(input, effects)
+        break
+      case 'worker-started':
+        this.#join(input.worker, effects)
+        break
+      case 'worker-gone':
+        this.#workers.delete(input.worker)
+        if (this.#flip?.waiting.delete(input.worker) === true) this.#advance(this.#flip, effects)
+        break
+      case 'prepared':
+        if (this.#flip?.id === input.flip && this.#flip.phase === 'prepare' && this.#flip.waiting.delete(input.worker)) this.#advance(this.#flip, effects)
+        break
+      case 'committed':
+        if (this.#flip?.id === input.flip && this.#flip.phase === 'commit' && this.#flip.waiting.delete(input.worker)) {
+          this.#flip.longestParkMs = Math.max(this.#flip.longestParkMs, input.longestParkMs)
+          this.#advance(this.#flip, effects)
+        }
+        break
+      case 'timeout':
+        this.#timeout(input, effects)
+        break
+    }
+    return effects
+  }
+
+  #begin(input: Extract<CommitterInput, { type: 'route' }>, effects: CommitterEffect[]): void {
+    const { epoch, request, route } = input
+    if (epoch !== this.epoch) {
+      effects.push({ do: 'refused', epoch, request, code: 'stale-epoch', message: `Epoch ${epoch} is over; the agent of epoch ${this.epoch} decides now.` })
+      return
+    }
+    if (this.#flip !== null) {
+      effects.push({ do: 'refused', epoch, request, code: 'busy', message: 'Another change of the table is being committed.' })
+      return
+    }
+    const flip: Flip = { id: this.#nextFlip, epoch, request, route, phase: 'prepare', waiting: new Set(), attempt: 1, longestParkMs: 0 }
+    this.#nextFlip += 1
+    this.#flip = flip
+    if (movesTraffic(routeOf(this.table, route.service), route)) this.#prepare(flip, effects)
+    else this.#commit(flip, effects)
+  }
+
+  #prepare(flip: Flip, effects: CommitterEffect[]): void {
+    for (const worker of this.#workers) {
+      flip.waiting.add(worker)
+      effects.push({ do: 'send', worker, message: { type: 'prepare', flip: flip.id, service: flip.route.service } })
+    }
+    if (flip.waiting.size > 0) effects.push({ do: 'arm', flip: flip.id, phase: 'prepare', ms: this.#times.prepareMs })
+    this.#advance(flip, effects)
+  }
+
+  #advance(flip: Flip, effects: CommitterEffect[]): void {
+    if (flip.waiting.size > 0) return
+    if (flip.phase === 'prepare') this.#commit(flip, effects)
+    else {
+      this.#flip = null
+      effects.push({ do: 'flip-done', epoch: flip.epoch, request: flip.request, longestParkMs: flip.longestParkMs })
+    }
+  }
+
+  #commit(flip: Flip, effects: CommitterEffect[]): void {
+    flip.phase = 'commit'
+    this.table = withRoute(this.table, this.epoch, flip.route)
+    effects.push({ do: 'write-table', table: this.table })
+    for (const worker of this.#workers) {
+      flip.waiting.add(worker)
+      effects.push({ do: 'send', worker, message: { type: 'commit', flip: flip.id, table: this.table } })
+    }
+    effects.push({ do: 'committed', epoch: flip.epoch, request: flip.request, number: this.table.number })
+    if (flip.waiting.size > 0) effects.push({ do: 'arm', flip: flip.id, phase: 'commit', ms: this.#times.commitMs })
+    this.#advance(flip, effects)
+  }
+
+  /** A worker that joins gets the table before it listens, and during a prepare is prepared too. */
+  #join(worker: WorkerId, effects: CommitterEffect[]): void {
+    this.#workers.add(worker)
+    effects.push({ do: 'send', worker, message: { type: 'table', table: this.table } })
+    if (this.#flip?.phase !== 'prepare') return
+    this.#flip.waiting.add(worker)
+    effects.push({ do: 'send', worker, message: { type: 'prepare', flip: this.#flip.id, service: this.#flip.route.service } })
+  }
+
+  #undo(effects: CommitterEffect[]): void {
+    const flip = this.#flip
+    if (flip === null || flip.phase === 'commit') return
+    this.#flip = null
+    for (const worker of this.#workers) effects.push({ do: 'send', worker, message: { type: 'undo', flip: flip.id } })
+  }
+
+  #timeout(input: Extract<CommitterInput, { type: 'timeout' }>, effects: CommitterEffect[]): void {
+    const flip = this.#flip
+    if (flip?.id !== input.flip || flip.phase !== input.phase) return
+    if (flip.phase === 'commit') {
+      for (const worker of [...flip.waiting]) effects.push({ do: 'replace', worker, why: `it did not acknowledge the commit within ${this.#times.commitMs} ms` })
+      // The replaced ones leave through 'worker-gone'; what is committed stays committed.
+      return
+    }
+    const mute = [...flip.waiting]
+    this.#undo(effects)
+    if (flip.attempt < this.#times.attempts) {
+      const again: Flip = { ...flip, id: this.#nextFlip, waiting: new Set(), attempt: flip.attempt + 1 }
+      this.#nextFlip += 1
+      this.#flip = again
+      this.#prepare(again, effects)
+      return
+    }
+    effects.push({
+      do: 'refused', epoch: flip.epoch, request: flip.request, code: 'worker-mute',
+      message: `Worker ${mute.join(', ')} did not acknowledge the flip within ${this.#times.prepareMs} ms, ${this.#times.attempts} times; the flip was undone.`,
+    })
+  }
+}

@@ -1,0 +1,67 @@
+import { addFigures, countFlipViolations, noFigures, type FlipTimes, type ReleaseFigures, type ServiceFigures, type WorkerLedger } from '../figures.ts'
+import type { ReleaseId, ServiceName } from '../table.ts'
+
+/** What was in flight on a worker that died is lost (its clients were cut off), and counted here from its last ledger. */
+function asGone(ledger: WorkerLedger): WorkerLedger {
+  return {
+    ...ledger,
+    parked: 0,
+    held: 0,
+    releases: ledger.releases.map((one) => ({ ...one, lost: one.lost + one.inFlight, inFlight: 0, streams: 0, upgraded: 0 })),
+  }
+}
+
+/** Adds up the workers' ledgers, those of workers that are gone included. */
+export class FiguresSum {
+  readonly #ledgers = new Map<number, WorkerLedger>()
+  readonly #gone = new Map<ReleaseId, ReleaseFigures>()
+  #goneViolations = 0
+  #goneFlips: FlipTimes[] = []
+
+  set(worker: number, ledger: WorkerLedger): void {
+    this.#ledgers.set(worker, ledger)
+  }
+
+  /** `inOrder`: the worker drained and left on the master's word, so nothing was in flight. */
+  workerGone(worker: number): void {
+    const last = this.#ledgers.get(worker)
+    if (last === undefined) return
+    this.#ledgers.delete(worker)
+    const gone = asGone(last)
+    this.#goneViolations += gone.violations
+    this.#goneFlips = [...this.#goneFlips, ...gone.flips].slice(-64)
+    for (const one of gone.releases) this.#add(this.#gone, one)
+  }
+
+  /** `extraViolations`: those that the master itself has seen. */
+  sum(services: readonly ServiceName[], extraViolations: number): ServiceFigures[] {
+    const releases = new Map<ReleaseId, ReleaseFigures>()
+    for (const one of this.#gone.values()) this.#add(releases, one)
+    let violations = this.#goneViolations + extraViolations
+    let parked = 0
+    let held = 0
+    const flips = [...this.#goneFlips]
+    for (const ledger of this.#ledgers.values()) {
+      for (const one of ledger.releases) this.#add(releases, one)
+      violations += ledger.violations
+      parked += ledger.parked
+      held += ledger.held
+      flips.push(...ledger.flips)
+    }
+    violations += countFlipViolations(flips)
+    const names = new Set([...services, ...[...releases.values()].map((one) => one.service)])
+    return [...names].map((service) => {
+      const own = [...releases.values()].filter((one) => one.service === service)
+      return { service, releases: own, violations, parked, held, lost: own.reduce((total, one) => total + one.lost, 0) }
+    })
+  }
+
+  #add(sums: Map<ReleaseId, ReleaseFigures>, more: ReleaseFigures): void {
+    let sum = sums.get(more.release)
+    if (sum === undefined) {
+      sum = noFigures(more.service, more.release)
+      sums.set(more.release, sum)
+    }
+    addFigures(sum, more)
+  }
+}

@@ -1,0 +1,102 @@
+import type { ProposedRoute, ReleaseId, ServiceName, Table } from './table.ts'
+import type { ServiceFigures, WorkerLedger } from './figures.ts'
+
+/** Messages between master, workers and agent. All cross a process boundary as one JSON line each. */
+export const protocolVersion = 1
+
+/** Milliseconds each. What is still under way at its deadline is ended as the README's drain section says. */
+export interface DrainDeadlines {
+  readonly timeoutMs: number
+  readonly streamsMs: number
+  readonly upgradedMs: number
+  readonly spreadMs: number
+}
+
+export type ToWorker =
+  /** The committed table, given before the worker listens and to resynchronise. */
+  | { readonly type: 'table'; readonly table: Table }
+  /** Phase one: park new requests of this service and say so. */
+  | { readonly type: 'prepare'; readonly flip: number; readonly service: ServiceName }
+  /** Phase two: the table is written; let the parked requests go to where it says. */
+  | { readonly type: 'commit'; readonly flip: number; readonly table: Table }
+  /** The flip is off: let the parked requests go to where they would have gone. */
+  | { readonly type: 'undo'; readonly flip: number }
+  /** Say `quiet` once the release has nothing in flight here; end what outlives the deadlines. */
+  | { readonly type: 'drain'; readonly release: ReleaseId; readonly deadlines: DrainDeadlines }
+  /** Answer with a ledger carrying this number. */
+  | { readonly type: 'report'; readonly report: number }
+  /** Stop accepting, finish what is under way, exit. */
+  | { readonly type: 'leave'; readonly deadlines: DrainDeadlines }
+
+export type FromWorker =
+  | { readonly type: 'ready'; readonly protocol: number }
+  | { readonly type: 'listening' }
+  | { readonly type: 'listen-failed'; readonly code: string; readonly message: string }
+  | { readonly type: 'prepared'; readonly flip: number }
+  | { readonly type: 'committed'; readonly number: number; readonly flip: number; readonly longestParkMs: number }
+  | { readonly type: 'quiet'; readonly release: ReleaseId }
+  | { readonly type: 'ledger'; readonly report: number | null; readonly ledger: WorkerLedger }
+  /** A dial to live failed and the fallback was used; `number` is the table's. */
+  | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
+  | { readonly type: 'alive' }
+
+export interface BackendInfo {
+  readonly service: ServiceName
+  readonly release: ReleaseId
+  readonly pid: number
+  readonly port: number
+  /** Taken over from a master that died: not our child, so its exit code cannot be known. */
+  readonly adopted: boolean
+}
+
+export interface SpawnOrder {
+  readonly service: ServiceName
+  readonly release: ReleaseId
+  readonly command: string
+  readonly args: readonly string[]
+  /** A real path, never through a symlink. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  /** inherit: the listening socket is passed down. port: the app gets a free number in PORT. */
+  readonly socket: 'inherit' | 'port'
+  /** Opened for appending; the backend's stdout and stderr. */
+  readonly logFile: string
+}
+
+export type ToAgent =
+  | {
+      readonly type: 'hello'
+      readonly protocol: number
+      readonly epoch: number
+      readonly table: Table
+      readonly backends: readonly BackendInfo[]
+      readonly listen: readonly string[]
+      readonly masterPid: number
+      /** The master is new: nothing but what is in `backends` survived from before. */
+      readonly masterIsNew: boolean
+    }
+  | { readonly type: 'committed'; readonly request: number; readonly number: number }
+  | { readonly type: 'refused'; readonly request: number; readonly code: string; readonly message: string }
+  /** All workers have let their parked requests go. */
+  | { readonly type: 'flip-done'; readonly request: number; readonly longestParkMs: number }
+  | { readonly type: 'spawned'; readonly release: ReleaseId; readonly pid: number; readonly port: number }
+  | { readonly type: 'spawn-failed'; readonly release: ReleaseId; readonly code: string; readonly message: string; readonly hint: string | null }
+  | { readonly type: 'notify'; readonly release: ReleaseId; readonly key: string; readonly value: string }
+  | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null }
+  | { readonly type: 'quiet'; readonly release: ReleaseId }
+  | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
+  | { readonly type: 'figures'; readonly request: number; readonly figures: readonly ServiceFigures[]; readonly workers: readonly number[] }
+  /** Undo what is before its flip, take nothing new, then say `quiesced`. */
+  | { readonly type: 'quiesce' }
+  | { readonly type: 'exit' }
+
+export type FromAgent =
+  | { readonly type: 'ready' }
+  | { readonly type: 'alive' }
+  | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute }
+  | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
+  | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
+  | { readonly type: 'drain'; readonly epoch: number; readonly release: ReleaseId; readonly deadlines: DrainDeadlines }
+  | { readonly type: 'report'; readonly request: number }
+  | { readonly type: 'quiesced'; readonly deadlines: DrainDeadlines; readonly stopMs: number }
+  | { readonly type: 'down' }

@@ -1,0 +1,83 @@
+import type { DrainDeadlines } from '../messages.ts'
+import type { ReleaseId } from '../table.ts'
+import type { Ledger } from './ledger.ts'
+
+/** After its grace a WebSocket has this long for the closing handshake (RFC 6455 7.1.1); then it is cut. */
+const closingMs = 2_000
+
+interface Drain {
+  readonly timers: NodeJS.Timeout[]
+  quiet: boolean
+}
+
+export interface DrainsOptions {
+  readonly ledger: Ledger
+  /** Destroy the idle upstream sockets of the release, before it may be said to be quiet. */
+  readonly retire: (release: ReleaseId) => void
+  readonly onQuiet: (release: ReleaseId) => void
+}
+
+/** Ends what is still under way on releases that get no new requests, each kind at its own deadline. */
+export class Drains {
+  readonly #options: DrainsOptions
+  readonly #drains = new Map<ReleaseId, Drain>()
+
+  constructor(options: DrainsOptions) {
+    this.#options = options
+  }
+
+  /** Begins a drain, or, where one is under way (a new agent asks again), only answers. */
+  start(release: ReleaseId, deadlines: DrainDeadlines): void {
+    const known = this.#drains.get(release)
+    if (known === undefined) {
+      this.#drains.set(release, { timers: this.#arm(release, deadlines), quiet: false })
+      this.#options.ledger.setDraining(release, true)
+    } else known.quiet = false
+    this.#options.retire(release)
+    this.check(release)
+  }
+
+  /** The release is live again (a flip-back): nothing on it is ended any more. */
+  cancel(release: ReleaseId): void {
+    const drain = this.#drains.get(release)
+    if (drain === undefined) return
+    for (const timer of drain.timers) clearTimeout(timer)
+    this.#drains.delete(release)
+    this.#options.ledger.setDraining(release, false)
+    this.#options.ledger.setQuiet(release, false)
+  }
+
+  /** Says `quiet` once nothing is in flight. */
+  check(release: ReleaseId): void {
+    const drain = this.#drains.get(release)
+    if (drain === undefined || drain.quiet || this.#options.ledger.inFlight(release) > 0) return
+    drain.quiet = true
+    for (const timer of drain.timers.splice(0)) clearTimeout(timer)
+    this.#options.onQuiet(release)
+  }
+
+  #arm(release: ReleaseId, deadlines: DrainDeadlines): NodeJS.Timeout[] {
+    const { ledger } = this.#options
+    const timers: NodeJS.Timeout[] = []
+    const last = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + closingMs
+    timers.push(
+      setTimeout(() => {
+        for (const visit of ledger.visits(release)) if (visit.kind === 'stream') visit.graceOver()
+      }, deadlines.streamsMs),
+      setTimeout(() => {
+        const upgraded = ledger.visits(release).filter((visit) => visit.kind === 'upgraded')
+        // Spread, so that not all clients reconnect in the same moment.
+        for (const [index, visit] of upgraded.entries()) {
+          timers.push(setTimeout(() => visit.graceOver(), (deadlines.spreadMs * index) / upgraded.length))
+        }
+      }, deadlines.upgradedMs),
+      setTimeout(() => {
+        for (const visit of ledger.visits(release)) if (visit.kind === 'request') visit.cut()
+      }, deadlines.timeoutMs),
+      setTimeout(() => {
+        for (const visit of ledger.visits(release)) visit.cut()
+      }, last),
+    )
+    return timers
+  }
+}

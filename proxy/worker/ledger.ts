@@ -1,0 +1,220 @@
+import { noFigures, type FlipTimes, type ReleaseFigures, type WorkerLedger } from '../figures.ts'
+import type { ReleaseId, ServiceName, Target } from '../table.ts'
+import type { Visit, VisitEnd, VisitKind } from '../visit.ts'
+
+/** Flip times older than this many flips of a service can no longer be overtaken by a request in flight. */
+const flipTimesKept = 16
+
+/**
+ * The in-flight ledger of one worker: every request that was picked stands on exactly one release
+ * until it is ended. Counting is part of the pick; nothing is awaited between the two (promise 5).
+ */
+export class Ledger {
+  readonly #releases = new Map<ReleaseId, ReleaseEntry>()
+  readonly #flips: FlipTimes[] = []
+  readonly #onIdle: (release: ReleaseId) => void
+  violations = 0
+  /** Rises with every change, so that an unchanged ledger need not be sent. */
+  version = 0
+
+  /** `onIdle` is called whenever a release's last request in flight has ended. */
+  constructor(onIdle: (release: ReleaseId) => void) {
+    this.#onIdle = onIdle
+  }
+
+  open(service: ServiceName, target: Target, pick: { viaFallback: boolean; since: number; number: number }, arrivedAtUs: number): Visit {
+    const entry = this.#entry(service, target.release)
+    // A pick of a release that has never passed its health check breaks promise 3.
+    if (!target.healthy) this.violations += 1
+    // A pick of a release that was already reported quiet and never came back would lose it at the stop.
+    if (entry.quiet) this.violations += 1
+    const times = pick.viaFallback ? null : this.#timesOf(service, pick.since)
+    if (times !== null && arrivedAtUs > times.lastBegin) times.lastBegin = arrivedAtUs
+    entry.figures.inFlight += 1
+    entry.figures.requests += 1
+    this.version += 1
+    const visit = new LedgerVisit(this, entry, target, pick.viaFallback, pick.number, times)
+    entry.visits.add(visit)
+    return visit
+  }
+
+  inFlight(release: ReleaseId): number {
+    return this.#releases.get(release)?.figures.inFlight ?? 0
+  }
+
+  /** Visits under way on the release, oldest first. */
+  visits(release: ReleaseId): readonly LedgerVisit[] {
+    return [...(this.#releases.get(release)?.visits ?? [])]
+  }
+
+  /** Whether requests that end from now on count as drained. */
+  setDraining(release: ReleaseId, draining: boolean): void {
+    const entry = this.#releases.get(release)
+    if (entry !== undefined) entry.draining = draining
+  }
+
+  /** Whether the release was reported quiet: a later pick of it is a violation. */
+  setQuiet(release: ReleaseId, quiet: boolean): void {
+    const entry = this.#releases.get(release)
+    if (entry !== undefined) entry.quiet = quiet
+  }
+
+  snapshot(parked: number, held: number): WorkerLedger {
+    return {
+      releases: [...this.#releases.values()].map((entry) => ({ ...entry.figures })),
+      flips: this.#flips.map((times) => ({ ...times })),
+      violations: this.violations,
+      parked,
+      held,
+    }
+  }
+
+  /** Called by a visit when it ends. */
+  close(entry: ReleaseEntry, visit: LedgerVisit, how: VisitEnd): void {
+    const { figures } = entry
+    entry.visits.delete(visit)
+    figures.inFlight -= 1
+    if (visit.kind === 'stream') figures.streams -= 1
+    if (visit.kind === 'upgraded') figures.upgraded -= 1
+    this.version += 1
+    switch (how) {
+      case 'complete':
+        if (entry.draining) figures.drained += 1
+        if (visit.times !== null) visit.times.firstReply ??= nowUs()
+        break
+      case 'graceful':
+        if (visit.kind === 'upgraded') figures.upgradedEnded += 1
+        else figures.streamsEnded += 1
+        break
+      case 'client-gone':
+        figures.clientGone += 1
+        break
+      case 'cut':
+        figures.cut += 1
+        figures.lost += 1
+        break
+      case 'lost':
+        figures.lost += 1
+        if (!visit.hasErrorStatus) figures.errors += 1
+        break
+      case 'retried':
+        figures.retried += 1
+        figures.requests -= 1
+        break
+      case 'not-sent':
+        figures.requests -= 1
+        break
+    }
+    if (figures.inFlight < 0) this.violations += 1
+    if (figures.inFlight === 0) this.#onIdle(figures.release)
+  }
+
+  #entry(service: ServiceName, release: ReleaseId): ReleaseEntry {
+    let entry = this.#releases.get(release)
+    if (entry === undefined) {
+      entry = { figures: noFigures(service, release), visits: new Set(), draining: false, quiet: false }
+      this.#releases.set(release, entry)
+    }
+    return entry
+  }
+
+  #timesOf(service: ServiceName, since: number): FlipTimes {
+    for (let index = this.#flips.length - 1; index >= 0; index -= 1) {
+      const times = this.#flips[index]
+      if (times !== undefined && times.since === since && times.service === service) return times
+    }
+    const times: FlipTimes = { service, since, lastBegin: 0, firstReply: null }
+    this.#flips.push(times)
+    if (this.#flips.length > flipTimesKept) this.#flips.shift()
+    return times
+  }
+
+  /** Forgets a release that has nothing in flight and will not come back; its counters are handed to the caller. */
+  forget(release: ReleaseId): ReleaseFigures | null {
+    const entry = this.#releases.get(release)
+    if (entry === undefined || entry.figures.inFlight > 0) return null
+    this.#releases.delete(release)
+    return entry.figures
+  }
+}
+
+interface ReleaseEntry {
+  readonly figures: ReleaseFigures
+  readonly visits: Set<LedgerVisit>
+  draining: boolean
+  quiet: boolean
+}
+
+/** Microseconds of the monotonic clock. */
+export function nowUs(): number {
+  return Number(process.hrtime.bigint() / 1000n)
+}
+
+export class LedgerVisit implements Visit {
+  readonly target: Target
+  readonly viaFallback: boolean
+  readonly tableNumber: number
+  readonly times: FlipTimes | null
+  kind: VisitKind = 'request'
+  hasErrorStatus = false
+  readonly #ledger: Ledger
+  readonly #entry: ReleaseEntry
+  #ended = false
+  #onGrace: (() => void) | null = null
+  #onCut: (() => void) | null = null
+
+  constructor(ledger: Ledger, entry: ReleaseEntry, target: Target, viaFallback: boolean, tableNumber: number, times: FlipTimes | null) {
+    this.#ledger = ledger
+    this.#entry = entry
+    this.target = target
+    this.viaFallback = viaFallback
+    this.tableNumber = tableNumber
+    this.times = times
+  }
+
+  get release(): ReleaseId {
+    return this.target.release
+  }
+
+  becomes(kind: 'stream' | 'upgraded', onGrace: () => void): void {
+    if (this.#ended || this.kind !== 'request') return
+    this.kind = kind
+    this.#onGrace = onGrace
+    if (kind === 'stream') this.#entry.figures.streams += 1
+    else this.#entry.figures.upgraded += 1
+    this.#ledger.version += 1
+  }
+
+  onCut(cut: () => void): void {
+    this.#onCut = cut
+  }
+
+  answered(status: number): void {
+    if (status < 500 || this.hasErrorStatus) return
+    this.hasErrorStatus = true
+    this.#entry.figures.errors += 1
+  }
+
+  end(how: VisitEnd): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#ledger.close(this.#entry, this, how)
+  }
+
+  /** The grace of a stream or WebSocket is over. Called by the drain, at most once. */
+  graceOver(): void {
+    const onGrace = this.#onGrace
+    this.#onGrace = null
+    if (!this.#ended) onGrace?.()
+  }
+
+  /** The last deadline has passed. Called by the drain. */
+  cut(): void {
+    if (this.#ended) return
+    const onCut = this.#onCut
+    this.#onCut = null
+    onCut?.()
+    // Whatever the forwarding does on being cut, the count must not depend on it.
+    this.end('cut')
+  }
+}

@@ -1,0 +1,141 @@
+import type { ReleaseId, ServiceName } from '../table.ts'
+import type { PendingPick, Picker, PickRequest, Refusal } from '../visit.ts'
+import { nowUs, type Ledger } from './ledger.ts'
+import type { Decision, WorkerRoutes } from './routes.ts'
+
+/** A dial that failed while the table says 'serving' may be a moment's trouble: it is tried again this often. */
+const redialMs = 100
+
+const done: PendingPick = Object.freeze({ cancel: () => {} })
+
+interface Waiter {
+  readonly request: PickRequest
+  readonly since: number
+  state: 'parked' | 'held'
+  holdTimer: NodeJS.Timeout | null
+}
+
+export interface PickerOptions {
+  readonly routes: WorkerRoutes
+  readonly ledger: Ledger
+  /** hold.max is for the service over all workers; each takes its share. */
+  readonly workers: number
+  readonly onFallback: (service: ServiceName, release: ReleaseId, number: number) => void
+}
+
+/** Chooses and counts in one step; keeps the requests that a flip parks or an outage holds, in their order of arrival. */
+export class WaitingPicker implements Picker {
+  readonly #options: PickerOptions
+  readonly #waiters = new Set<Waiter>()
+  #redial: NodeJS.Timeout | null = null
+  #longestParkUs = 0
+  parked = 0
+  held = 0
+
+  constructor(options: PickerOptions) {
+    this.#options = options
+  }
+
+  pick(request: PickRequest): PendingPick {
+    const decision = this.#options.routes.decide(request.service, request.failed)
+    if (decision.kind === 'go') {
+      this.#go(request, decision)
+      return done
+    }
+    if (decision.kind === 'refuse') {
+      request.refused(decision.refusal)
+      return done
+    }
+    if (decision.kind === 'hold' && this.#heldOf(request.service) >= this.#shareOf(decision)) {
+      request.refused(holdFull)
+      return done
+    }
+    const waiter: Waiter = { request, since: nowUs(), state: 'parked', holdTimer: null }
+    this.#waiters.add(waiter)
+    this.parked += 1
+    if (decision.kind === 'hold') this.#hold(waiter, decision)
+    return { cancel: () => this.#remove(waiter) }
+  }
+
+  /** Decides all waiting requests again, in order: a table came, or a flip was undone. */
+  wake(): void {
+    for (const waiter of [...this.#waiters]) {
+      if (!this.#waiters.has(waiter)) continue
+      // What failed did so under an earlier table, or some time ago: it is no longer held against the release.
+      const decision = this.#options.routes.decide(waiter.request.service, null)
+      switch (decision.kind) {
+        case 'go':
+          this.#remove(waiter)
+          this.#longestParkUs = Math.max(this.#longestParkUs, nowUs() - waiter.since)
+          this.#go(waiter.request, decision)
+          break
+        case 'refuse':
+          this.#remove(waiter)
+          waiter.request.refused(decision.refusal)
+          break
+        case 'hold':
+          if (waiter.state === 'parked') this.#hold(waiter, decision)
+          break
+        case 'park':
+          break
+      }
+    }
+  }
+
+  /** The longest wait since the last call; milliseconds. */
+  takeLongestParkMs(): number {
+    const longest = this.#longestParkUs / 1000
+    this.#longestParkUs = 0
+    return longest
+  }
+
+  #go(request: PickRequest, decision: Extract<Decision, { kind: 'go' }>): void {
+    const visit = this.#options.ledger.open(request.service, decision.target, decision, Number(request.arrivedAt / 1000n))
+    if (decision.viaFallback) this.#options.onFallback(request.service, decision.target.release, decision.number)
+    request.picked(visit)
+  }
+
+  #hold(waiter: Waiter, decision: Extract<Decision, { kind: 'hold' }>): void {
+    waiter.state = 'held'
+    this.parked -= 1
+    this.held += 1
+    waiter.holdTimer = setTimeout(() => {
+      this.#remove(waiter)
+      waiter.request.refused(holdTimedOut(decision.route.reason))
+    }, decision.route.settings.holdTimeoutMs)
+    if (decision.route.state === 'serving') {
+      this.#redial ??= setTimeout(() => {
+        this.#redial = null
+        this.wake()
+      }, redialMs)
+    }
+  }
+
+  #remove(waiter: Waiter): void {
+    if (!this.#waiters.delete(waiter)) return
+    if (waiter.holdTimer !== null) clearTimeout(waiter.holdTimer)
+    if (waiter.state === 'held') this.held -= 1
+    else this.parked -= 1
+  }
+
+  #heldOf(service: ServiceName): number {
+    let held = 0
+    for (const waiter of this.#waiters) if (waiter.state === 'held' && waiter.request.service === service) held += 1
+    return held
+  }
+
+  #shareOf(decision: Extract<Decision, { kind: 'hold' }>): number {
+    return Math.max(1, Math.floor(decision.route.settings.holdMax / this.#options.workers))
+  }
+}
+
+const holdFull: Refusal = Object.freeze({
+  status: 503, code: 'hold-full', reason: 'No release can answer now and as many requests are waiting as hold.max allows.', retryAfterSeconds: 5,
+})
+
+function holdTimedOut(reason: string | null): Refusal {
+  return {
+    status: 503, code: 'hold-timeout', retryAfterSeconds: 5,
+    reason: reason === null ? 'No release could answer in time.' : `No release could answer in time: ${reason}.`,
+  }
+}

@@ -1,0 +1,103 @@
+import type { ToWorker } from '../messages.ts'
+import { emptyTable, routeOf, type ReleaseId, type Route, type ServiceName, type Table, type Target } from '../table.ts'
+import type { Refusal } from '../visit.ts'
+
+export type Decision =
+  | { readonly kind: 'go'; readonly target: Target; readonly viaFallback: boolean; readonly since: number; readonly number: number }
+  /** A flip is being prepared: wait, without a limit of one's own, for its commit or its undoing. */
+  | { readonly kind: 'park' }
+  /** Nothing can answer now: wait for the next table, up to the hold timeout. */
+  | { readonly kind: 'hold'; readonly route: Route }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal }
+
+/** What a table message changed, so that the shell can wake waiters and answer the master. */
+export interface Applied {
+  /** Waiting requests should be decided again. */
+  readonly wake: boolean
+  /** Said back to the master, in this order. */
+  readonly replies: readonly ({ readonly type: 'prepared'; readonly flip: number } | { readonly type: 'committed'; readonly flip: number; readonly number: number })[]
+}
+
+const nothing: Applied = Object.freeze({ wake: false, replies: [] })
+
+/**
+ * The worker's side of the two-phase flip, without clocks and sockets.
+ * Holds the last table it was given and which services are prepared (their new requests park).
+ */
+export class WorkerRoutes {
+  table: Table = emptyTable
+  readonly #prepared = new Map<ServiceName, number>()
+
+  /** Whether a flip of this service is prepared here and not yet decided. */
+  isPrepared(service: ServiceName): boolean {
+    return this.#prepared.has(service)
+  }
+
+  get anyPrepared(): boolean {
+    return this.#prepared.size > 0
+  }
+
+  apply(message: Extract<ToWorker, { type: 'table' | 'prepare' | 'commit' | 'undo' }>): Applied {
+    switch (message.type) {
+      case 'table':
+        this.#adopt(message.table)
+        return { wake: true, replies: [] }
+      case 'prepare':
+        this.#prepared.set(message.service, message.flip)
+        return { wake: false, replies: [{ type: 'prepared', flip: message.flip }] }
+      case 'commit':
+        this.#release(message.flip)
+        this.#adopt(message.table)
+        return { wake: true, replies: [{ type: 'committed', flip: message.flip, number: this.table.number }] }
+      case 'undo':
+        return this.#release(message.flip) ? { wake: true, replies: [] } : nothing
+    }
+  }
+
+  /**
+   * The master has vanished. What it had prepared is decided by the table it may have written:
+   * a newer one in the file was committed; an unchanged one was not.
+   */
+  masterVanished(written: Table | null): Applied {
+    this.#prepared.clear()
+    if (written !== null) this.#adopt(written)
+    return { wake: true, replies: [] }
+  }
+
+  /** Where a request goes that is picked now. `failed`: releases whose dial has failed for this request under this table. */
+  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null): Decision {
+    const route = routeOf(this.table, service)
+    if (this.#prepared.has(service)) return { kind: 'park' }
+    if (route === undefined) {
+      return { kind: 'refuse', refusal: { status: 404, code: 'no-service', reason: 'No service answers to this host and path.', retryAfterSeconds: null } }
+    }
+    const { number } = this.table
+    if (route.state === 'serving' && route.live !== null) {
+      if (failed === null || !failed.has(route.live.release)) return { kind: 'go', target: route.live, viaFallback: false, since: route.since, number }
+      if (route.fallback !== null && !failed.has(route.fallback.release)) return { kind: 'go', target: route.fallback, viaFallback: true, since: route.since, number }
+      return { kind: 'hold', route }
+    }
+    if (route.state === 'down') {
+      return { kind: 'refuse', refusal: { status: 503, code: 'no-release', reason: route.reason ?? 'No release is live.', retryAfterSeconds: 5 } }
+    }
+    return { kind: 'hold', route }
+  }
+
+  /** Whether new requests may go to the release, as live or as fallback. */
+  mayPick(release: ReleaseId): boolean {
+    return this.table.routes.some((route) => route.live?.release === release || route.fallback?.release === release)
+  }
+
+  /** A table never goes back: an older one arrives only from a part that does not know better. */
+  #adopt(table: Table): void {
+    if (table.epoch < this.table.epoch || table.number < this.table.number) return
+    this.table = table
+  }
+
+  #release(flip: number): boolean {
+    for (const [service, prepared] of this.#prepared) {
+      if (prepared === flip) return this.#prepared.delete(service)
+    }
+    return false
+  }
+}
