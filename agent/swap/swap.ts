@@ -201,7 +201,8 @@ function spawned(state: ServiceState, event: Extract<SwapEvent, { type: 'spawned
   const record = findRelease(state, event.release)
   if (record === undefined) return void effects.push({ do: 'stop-stray', release: event.release })
   record.process = { pid: event.pid, port: event.port, healthy: false }
-  if (state.swap?.release === event.release && state.swap.step === 'booting') {
+  // Any step before 'checking': the order to start it may have come from an agent that died since.
+  if (state.swap?.release === event.release && state.swap.step !== 'checking' && state.swap.step !== 'flipping') {
     state.swap.step = 'checking'
     effects.push({ do: 'progress', release: event.release, phase: 'checking', detail: `pid ${event.pid} on port ${event.port}` }, { do: 'check', release: event.release })
   } else if (state.restarting?.step === 'booting' && state.confirmed === event.release) {
