@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, openSync, statSync, unlinkSync } from 'node:fs'
-import type { ProcessState } from './process-identity.ts'
+import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs'
+import type { ProcessState } from '../proxy/process-identity.ts'
 
 /**
  * A sign of life that is read without knowing pids, so also from another container on the same kernel: a named pipe
@@ -20,7 +20,7 @@ export function layPulse(path: string): Pulse {
   return {
     stop() {
       closeSync(fd)
-      unlinkSync(path)
+      rmSync(path, { force: true })
     },
   }
 }

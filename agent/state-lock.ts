@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, readdirSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { GracerError } from '../inherit/gracer-error.ts'
 import { layPulse, pulseOf } from './lock-pulse.ts'
-import { ownIdentity, stateOfPid } from './process-identity.ts'
-import type { ProcessIdentity, ProcessState } from './process-identity.ts'
+import { ownIdentity, stateOfPid } from '../proxy/process-identity.ts'
+import type { ProcessIdentity, ProcessState } from '../proxy/process-identity.ts'
 
 /** What stands in the lock file. */
 export interface LockRecord extends ProcessIdentity {
@@ -29,12 +30,15 @@ export interface Lock {
 export function acquireLock(path: string): Lock {
   const record: LockRecord = { ...ownIdentity(), nonce: randomBytes(8).toString('hex'), since: new Date().toISOString() }
   const aside = `${path}.${record.nonce}.tmp`
+  writeDurably(aside, `${JSON.stringify(record)}\n`)
   const pulse = layPulse(`${path}.${record.nonce}.pulse`)
   try {
-    writeDurably(aside, `${JSON.stringify(record)}\n`)
     // Each round that does not end saw somebody else make progress.
     for (let round = 0; round < 100; round++) {
-      if (tryLink(aside, path) || succeed(path, aside, record)) return held(path, record, pulse.stop)
+      if (tryLink(aside, path) || succeed(path, aside, record)) {
+        sweep(path, record)
+        return held(path, record, pulse.stop)
+      }
     }
     throw new GracerError(`the lock ${path} changes hands without end`, { code: 'locked', exitCode: 4 })
   } catch (error) {
@@ -111,8 +115,24 @@ function held(path: string, record: LockRecord, stopPulse: () => void): Lock {
 function stateOfHolder(path: string, record: LockRecord): ProcessState {
   const here = ownIdentity()
   if (record.boot !== here.boot) return record.host === here.host ? 'dead' : 'unknown'
+  if (record.boot === null && record.host !== here.host) return 'unknown'
   if (record.pidNamespace === here.pidNamespace) return stateOfPid(record.pid, record.start)
   return pulseOf(`${path}.${record.nonce}.pulse`)
+}
+
+/** Removes what starters left behind that were killed half way. Only files of the dead: a living one may be half way now. */
+function sweep(path: string, own: LockRecord): void {
+  const prefix = `${basename(path)}.`
+  for (const name of readdirSync(dirname(path))) {
+    if (!name.startsWith(prefix) || name.includes(own.nonce)) continue
+    const file = join(dirname(path), name)
+    if (name.endsWith('.pulse')) {
+      if (pulseOf(file) === 'dead') remove(file)
+    } else if (/\.(?:tmp|ready|after-[0-9a-f]{16})$/.test(name)) {
+      const record = read(file)
+      if (record !== null && record !== 'unreadable' && stateOfHolder(path, record) === 'dead') remove(file)
+    }
+  }
 }
 
 function locked(path: string, record: LockRecord, state: ProcessState): GracerError {

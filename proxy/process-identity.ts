@@ -73,3 +73,8 @@ function pidNamespace(): string | null {
     return null
   }
 }
+
+/** The start time of a process as `ProcessIdentity.start`; null where it cannot be read or the process is gone. */
+export function startOfPid(pid: number): string | null {
+  return startOf(pid).start
+}
