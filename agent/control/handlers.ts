@@ -1,0 +1,41 @@
+import type { Explanation, Outcome, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
+
+export type ControlEvent = Progress | Outcome
+
+/**
+ * What stands behind the control socket. Any of these may throw, or reject with, a GracerError: it becomes a status by
+ * its exitCode (2 is 400, 4 is 409, anything else 500).
+ */
+export interface ControlHandlers {
+  status(): Status | Promise<Status>
+  /** Newest first, `n` at most. */
+  history(service: string, n: number): readonly Receipt[] | Promise<readonly Receipt[]>
+  /** `release` null: the newest one that was tried. */
+  explain(service: string, release: string | null): Explanation | Promise<Explanation>
+  /** Where the output of a release lies (absolute path); `release` null: the live one. */
+  logs(service: string, release: string | null): LogPlace | Promise<LogPlace>
+  /** Called with every Progress and Outcome from now on, until the function it returns is called. */
+  events(listener: (event: ControlEvent) => void): () => void
+  /**
+   * The listener gets every Progress and at last one Outcome, which ends the answer. The promise may settle before or
+   * after; a client that goes away changes nothing: the swap goes on.
+   */
+  swap(service: string, request: SwapRequest, listener: (event: ControlEvent) => void): void | Promise<void>
+  rollback(service: string, release: string | null, listener: (event: ControlEvent) => void): void | Promise<void>
+  restart(service: string, listener: (event: ControlEvent) => void): void | Promise<void>
+  /** Ends a swap before its flip; throws where it is too late. */
+  undo(service: string, release: string): Outcome | Promise<Outcome>
+  /** Begins to end everything; what is under way drains. */
+  down(): void | Promise<void>
+}
+
+export interface LogPlace {
+  readonly release: string
+  readonly file: string
+}
+
+/** As much of a pino logger as the control server needs. */
+export interface ControlLog {
+  warn(fields: Record<string, unknown>, message: string): void
+  error(fields: Record<string, unknown>, message: string): void
+}
