@@ -1,0 +1,97 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { controlClient } from '../control/client.ts'
+import { findStateFolder } from '../state-folder.ts'
+import type { StateFolder } from '../state-folder.ts'
+import { palette } from './color.ts'
+import { LineCutter } from './lines.ts'
+import { LiveLog } from './live-log.ts'
+import { endQuietlyOnClosedOutput, say } from './output.ts'
+import { prettyLine, timeOfLine } from './pretty-log.ts'
+import { FileTail } from './tail-file.ts'
+
+export interface ConsoleOptions {
+  /** The state folder, absolute. */
+  readonly state: string
+  /** True: gracer's own log is worded for a person; false: as it stands, one JSON document a line. */
+  readonly tty: boolean
+}
+
+const pollMs = 100
+/** Lines of an earlier run are left out; the run that started this process began at most so long before it. */
+const headStartMs = 5_000
+/** Of the backend that is live when the console starts; normally it has just booted. */
+const firstLines = 200
+
+/**
+ * The console of `gracer up`, in a process of its own, so that a terminal that is slow or gone can stop nothing else:
+ * gracer's log goes to stderr, the live backend's output to stdout as it is. Ends only with its parent, after a last
+ * look at both.
+ */
+export async function runConsole(options: ConsoleOptions): Promise<never> {
+  endQuietlyOnClosedOutput()
+  // Ctrl-C reaches the whole foreground group; what the drain says is still to be shown.
+  process.on('SIGINT', () => {})
+  const parent = process.ppid
+  const state = findStateFolder(options.state)
+  const since = Date.now() - process.uptime() * 1_000 - headStartMs
+  const own = new OwnLog(await FileTail.atLastLines(state.logFile, 200), since, options.tty)
+  const live = liveOutput(state)
+  for (;;) {
+    const orphaned = process.ppid !== parent
+    const quiet = [await own.show(), await live.show()].every((shown) => !shown)
+    if (quiet && orphaned) process.exit(0)
+    if (quiet) await delay(pollMs)
+  }
+}
+
+class OwnLog {
+  readonly #tail: FileTail
+  readonly #cutter = new LineCutter()
+  readonly #since: number
+  readonly #tty: boolean
+  readonly #palette = palette(true, process.stderr)
+
+  constructor(tail: FileTail, since: number, tty: boolean) {
+    this.#tail = tail
+    this.#since = since
+    this.#tty = tty
+  }
+
+  /** True where there was something to show. */
+  async show(): Promise<boolean> {
+    const bytes = await this.#tail.read()
+    if (bytes === null) return false
+    for (const line of this.#cutter.push(bytes)) {
+      const time = timeOfLine(line)
+      if (line === '' || (time !== null && time < this.#since)) continue
+      say(this.#tty ? prettyLine(line, this.#palette) : line)
+    }
+    return true
+  }
+}
+
+function liveOutput(state: StateFolder): { show(): Promise<boolean> } {
+  const log = new LiveLog(controlClient(state.controlSocket), 'default', firstLines)
+  let failed = false
+  log.watch(new AbortController().signal).catch((error: unknown) => {
+    failed = true
+    say(`gracer: the console lost the agent's events: ${String(error)}`)
+  })
+  let reading: Promise<boolean> | null = null
+  const read = async (): Promise<boolean> => {
+    const { bytes, switched } = await log.read()
+    if (bytes === null) return switched !== null
+    if (!process.stdout.write(bytes)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+    return true
+  }
+  return {
+    // Asking where the log lies may wait for the agent: gracer's own log must not wait with it.
+    async show() {
+      if (failed) return false
+      reading ??= read().finally(() => {
+        reading = null
+      })
+      return await Promise.race([reading, delay(pollMs, false)])
+    },
+  }
+}

@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { GracerError } from '../../inherit/gracer-error.ts'
+import type { LogPlace } from '../control/handlers.ts'
+import { contextOf, queryPath } from './context.ts'
+import type { Context } from './context.ts'
+import { LineCutter } from './lines.ts'
+import { LiveLog } from './live-log.ts'
+import type { CommonOptions } from './options.ts'
+import { say, writeData } from './output.ts'
+import { FileTail } from './tail-file.ts'
+
+export interface LogsOptions extends CommonOptions {
+  /** Absent: the live one, with --follow whichever is live. */
+  readonly release?: string
+  readonly follow: boolean
+  /** So many of the last lines. */
+  readonly n: number
+}
+
+const pollMs = 100
+
+/** What a backend printed, as it is; with --json one document a line. */
+export async function runLogs(options: LogsOptions): Promise<number> {
+  const context = contextOf(options)
+  if (options.follow && options.release === undefined) return await followLive(context, options.n)
+  const place = await context.client.request<LogPlace>('GET', queryPath('/v1/logs', { service: context.service, release: options.release }))
+  if (!options.follow && !existsSync(place.file)) {
+    throw new GracerError(`${place.release} has no log: ${place.file} is not there`, { code: 'no-log', hint: '"gracer explain" says what became of it.' })
+  }
+  const tail = await FileTail.atLastLines(place.file, options.n)
+  const print = printer(options.json)
+  for (;;) {
+    const bytes = await tail.read()
+    if (tail.takeRestarted()) tellRestart()
+    if (bytes !== null) await print.bytes(bytes, place.release)
+    else if (options.follow) await delay(pollMs)
+    else break
+  }
+  await print.end(place.release)
+  return 0
+}
+
+async function followLive(context: Context, lines: number): Promise<number> {
+  const log = new LiveLog(context.client, context.service, lines)
+  let release = await log.begin()
+  const print = printer(context.options.json)
+  const watching = log.watch(new AbortController().signal)
+  const reading = async (): Promise<never> => {
+    for (;;) {
+      const { bytes, switched, restarted } = await log.read()
+      if (restarted) tellRestart()
+      if (switched !== null) {
+        await print.end(release)
+        release = switched
+        say(`gracer: ${release} is live now`)
+      }
+      if (bytes !== null) await print.bytes(bytes, release)
+      else if (switched === null) await delay(pollMs)
+    }
+  }
+  await Promise.all([watching, reading()])
+  return 0
+}
+
+function tellRestart(): void {
+  say('gracer: the log was cut at its size cap, and begins anew')
+}
+
+interface Printer {
+  bytes(bytes: Buffer, release: string): Promise<void>
+  end(release: string): Promise<void>
+}
+
+function printer(json: boolean): Printer {
+  if (!json) return { bytes: (bytes) => writeRaw(bytes), end: () => Promise.resolve() }
+  const cutter = new LineCutter()
+  const write = (lines: readonly string[], release: string): Promise<void> => writeData(lines.map((line) => `${JSON.stringify({ schema: 1, release, line })}\n`).join(''))
+  return { bytes: (bytes, release) => write(cutter.push(bytes), release), end: (release) => write(cutter.end(), release) }
+}
+
+/** Bytes, not text: a log need not be UTF-8, and a character may be cut between two reads. */
+async function writeRaw(bytes: Buffer): Promise<void> {
+  if (process.stdout.write(bytes)) return
+  await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+}

@@ -1,0 +1,78 @@
+import type { ReleaseState, ReleaseStatus, ServiceStatus, Status } from '../control/shapes.ts'
+import type { Palette } from './color.ts'
+import { renderTable } from './table.ts'
+import type { Column } from './table.ts'
+import { age, fit, printable } from './text.ts'
+
+const columns: readonly Column[] = [
+  { title: 'RELEASE', align: 'left', rank: 0 },
+  { title: 'NAME', align: 'left', rank: 2 },
+  { title: 'STATE', align: 'left', rank: 0 },
+  { title: 'PID', align: 'right', rank: 5 },
+  { title: 'PORT', align: 'right', rank: 6 },
+  { title: 'IN FLIGHT', align: 'right', rank: 1 },
+  { title: 'UPGRADED', align: 'right', rank: 7 },
+  { title: 'REQUESTS', align: 'right', rank: 3 },
+  { title: 'ERRORS', align: 'right', rank: 4 },
+  { title: 'AGE', align: 'right', rank: 8 },
+]
+
+/** Pure: `gracer status` for a terminal `width` columns wide (Infinity: no terminal); `now` in milliseconds since 1970. */
+export function statusText(status: Status, now: number, width: number, palette: Palette): string {
+  const clean = status.lost === 0 && status.violations === 0
+  const facts = [
+    `listening on ${status.listen.length === 0 ? 'nothing' : status.listen.join(', ')}`,
+    `master ${status.proxy.pid}, ${status.proxy.workers.length === 1 ? 'worker' : 'workers'} ${status.proxy.workers.join(' ') || 'none'}, agent ${status.agent.pid}`,
+  ]
+  const counters = fit(`lost: ${status.lost}, violations: ${status.violations}`, width)
+  const head = [facts.join('; '), ...facts].find((line) => line.length <= width) === facts.join('; ') ? [facts.join('; ')] : facts.map((line) => fit(line, width))
+  const services = status.services.flatMap((service) => ['', ...serviceLines(service, now, width, palette)])
+  return [...head, (clean ? palette.good : palette.bad)(counters), ...services].join('\n')
+}
+
+function serviceLines(service: ServiceStatus, now: number, width: number, palette: Palette): readonly string[] {
+  const live = service.live === null ? 'nothing is live' : `${printable(service.live)} is live, ${service.confirmed ? 'confirmed' : 'not yet confirmed'}`
+  const waiting = service.waiting === null ? '' : `; waiting: ${printable(service.waiting)}`
+  const title = fit(`${service.name}: ${live}${waiting}`, width)
+  if (service.releases.length === 0) return [palette.strong(title)]
+  const [heading = '', ...rows] = renderTable(columns, service.releases.map((release) => cells(release, now)), width)
+  const tinted = rows.map((row, index) => tint(service.releases[index]?.state ?? 'stopped', palette)(row))
+  return [palette.strong(title), palette.dim(heading), ...tinted, ...service.releases.flatMap((release) => notes(release, width, palette))]
+}
+
+function cells(release: ReleaseStatus, now: number): readonly string[] {
+  return [
+    release.id,
+    printable(release.name ?? '-'),
+    release.state,
+    release.pid === null ? '-' : String(release.pid),
+    release.port === null ? '-' : String(release.port),
+    String(release.inFlight),
+    String(release.upgraded),
+    String(release.requests),
+    String(release.errors),
+    age(release.since, now),
+  ]
+}
+
+function notes(release: ReleaseStatus, width: number, palette: Palette): readonly string[] {
+  const texts = [release.verified || release.pid === null ? null : 'which process answers on its port could not be read', release.note === null ? null : printable(release.note)]
+  return texts.filter((text) => text !== null).map((text) => palette.warn(fit(`  ${release.id}: ${text}`, width)))
+}
+
+function tint(state: ReleaseState, palette: Palette): (text: string) => string {
+  switch (state) {
+    case 'live':
+      return palette.good
+    case 'failed':
+      return palette.bad
+    case 'restarting':
+    case 'draining':
+    case 'booting':
+    case 'canary':
+      return palette.warn
+    case 'warm':
+    case 'stopped':
+      return palette.dim
+  }
+}

@@ -1,0 +1,73 @@
+import type { Failure, Outcome, Phase, Progress, Receipt } from '../control/shapes.ts'
+import type { Palette } from './color.ts'
+import { renderPairs } from './table.ts'
+import { count, fit, printable, releaseLabel, took } from './text.ts'
+
+/** Pure: what a swap looks like, from its events. */
+
+const phaseWidth = 'flipping-back'.length
+
+/** One line for a phase; `clockMs` is how long it has lasted, null where only its beginning is told. */
+export function phaseLine(progress: Progress, clockMs: number | null, width: number, palette: Palette): string {
+  const parts = [progress.phase.padEnd(phaseWidth), took(clockMs ?? progress.elapsedMs).padStart(8)]
+  const draining = progress.draining === null ? null : `${count(progress.draining, 'request')} in flight`
+  const rest = [draining, progress.detail === null ? null : printable(progress.detail)].filter((part) => part !== null).join(', ')
+  const text = fit(`${parts.join(' ')}  ${rest}`.trimEnd(), width)
+  return tint(progress.phase, palette)(text.slice(0, phaseWidth)) + text.slice(phaseWidth)
+}
+
+function tint(phase: Phase, palette: Palette): (text: string) => string {
+  if (phase === 'flipping-back') return palette.bad
+  return phase === 'flipped' || phase === 'confirmed' ? palette.good : palette.strong
+}
+
+/** The whole outcome; its first line says what is live now. */
+export function outcomeText(outcome: Outcome, palette: Palette): string {
+  const live = outcome.live === null ? 'nothing is live now' : `${printable(outcome.live)} is live now`
+  const good = outcome.exitCode === 0
+  const lines = [`${(good ? palette.good : palette.bad)(live)}: ${printable(outcome.message)}`]
+  if (outcome.failure !== null) lines.push(...failureLines(outcome.failure, palette))
+  if (outcome.receipt !== null) lines.push(...receiptLines(outcome.receipt, palette))
+  if (outcome.hint !== null) lines.push(...renderPairs([['next', printable(outcome.hint)]]))
+  return lines.join('\n')
+}
+
+/** What failed, attempts, the last reply, the child's own words, elapsed against the deadline. */
+export function failureLines(failure: Failure, palette: Palette): readonly string[] {
+  const pairs: [string, string][] = [['failed', `${failure.stage}: ${printable(failure.message)}`]]
+  if (failure.attempts > 0) pairs.push(['attempts', String(failure.attempts)])
+  if (failure.lastStatus !== null) {
+    const location = failure.lastLocation === null ? '' : `, Location: ${printable(failure.lastLocation)}`
+    pairs.push(['last reply', `${failure.lastStatus}${location}`])
+  }
+  if (failure.lastError !== null) pairs.push(['last error', printable(failure.lastError)])
+  if (failure.exit !== null) pairs.push(['exit', failure.exit.signal === null ? `code ${failure.exit.code ?? 'unknown'}` : `killed by ${failure.exit.signal}`])
+  pairs.push(['elapsed', failure.deadlineMs === null ? took(failure.elapsedMs) : `${took(failure.elapsedMs)} of ${took(failure.deadlineMs)}`])
+  if (failure.logFile !== null) pairs.push(['log', failure.logFile])
+  const said = failure.lastLines.map((line) => `    ${palette.dim('|')} ${printable(line)}`)
+  return [...renderPairs(pairs), ...(said.length === 0 ? [] : ['  its last lines:', ...said])]
+}
+
+const phaseNames = { takeIn: 'take-in', boot: 'boot', health: 'health', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
+
+/** The receipt as a small table. */
+export function receiptLines(receipt: Receipt, palette: Palette): readonly string[] {
+  const phases = (Object.keys(phaseNames) as (keyof typeof phaseNames)[]).flatMap((key) => {
+    const ms = receipt.phasesMs[key]
+    return ms === null ? [] : [`${phaseNames[key]} ${took(ms)}`]
+  })
+  const pairs: [string, string][] = [
+    ['release', `${releaseLabel(receipt.release, receipt.name)}${receipt.previous === null ? '' : `, before it ${printable(receipt.previous)}`}`],
+  ]
+  if (receipt.reason !== null) pairs.push(['reason', printable(receipt.reason)])
+  if (phases.length > 0) pairs.push(['phases', phases.join(', ')])
+  if (receipt.phasesMs.flip !== null) {
+    pairs.push(['at the flip', `${receipt.inFlightAtFlip} in flight, longest park ${took(receipt.longestParkMs)}`])
+    pairs.push(['requests', `${receipt.drained} drained, ${receipt.cut} cut, ${receipt.retried} retried`])
+    pairs.push(['long-lived', `${count(receipt.streamsEnded, 'stream')} and ${count(receipt.upgradedEnded, 'WebSocket')} ended`])
+  }
+  const clean = receipt.lost === 0 && receipt.violations === 0
+  pairs.push(['lost', (clean ? palette.good : palette.bad)(`${receipt.lost}, violations: ${receipt.violations}`)])
+  if (receipt.survivors.length > 0) pairs.push(['survived', palette.warn(`the stop: pid ${receipt.survivors.join(', ')}`)])
+  return renderPairs(pairs)
+}
