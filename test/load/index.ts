@@ -1,0 +1,7 @@
+export { seededBytes } from './bytes.ts'
+export type { Failure, FailureCode } from './failure.ts'
+export { allKinds, defaultKinds, type EntryKind, type Kind } from './kinds.ts'
+export type { Entry, Outcome } from './ledger.ts'
+export { startLoad, type Load, type LoadCounts, type LoadOptions, type Report } from './load.ts'
+export { appsFolder, makeRelease, type AppName, type Behaviour, type MadeRelease } from './make-release.ts'
+export { staleAfterFlip, type Interval, type StaleOptions, type StaleReply } from './stale.ts'
