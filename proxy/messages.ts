@@ -1,5 +1,5 @@
 import type { ProposedRoute, ReleaseId, ServiceName, Table } from './table.ts'
-import type { ServiceFigures, WorkerLedger } from './figures.ts'
+import type { ReleaseFigures, ServiceFigures, WorkerLedger } from './figures.ts'
 
 /** Messages between master, workers and agent. All cross a process boundary as one JSON line each. */
 export const protocolVersion = 1
@@ -25,6 +25,8 @@ export type ToWorker =
   | { readonly type: 'drain'; readonly release: ReleaseId; readonly deadlines: DrainDeadlines }
   /** Answer with a ledger carrying this number. */
   | { readonly type: 'report'; readonly report: number }
+  /** The release's process has ended: hand over its figures and keep nothing of it. */
+  | { readonly type: 'forget'; readonly release: ReleaseId }
   /** Stop accepting, finish what is under way, exit. */
   | { readonly type: 'leave'; readonly deadlines: DrainDeadlines }
 
@@ -36,6 +38,7 @@ export type FromWorker =
   | { readonly type: 'committed'; readonly number: number; readonly flip: number; readonly longestParkMs: number }
   | { readonly type: 'quiet'; readonly release: ReleaseId }
   | { readonly type: 'ledger'; readonly report: number | null; readonly ledger: WorkerLedger }
+  | { readonly type: 'forgotten'; readonly figures: ReleaseFigures }
   /** A dial to live failed and the fallback was used; `number` is the table's. */
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
   | { readonly type: 'alive' }

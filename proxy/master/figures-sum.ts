@@ -11,6 +11,10 @@ function asGone(ledger: WorkerLedger): WorkerLedger {
   }
 }
 
+/** Of releases that are gone the newest keep figures of their own; older ones are added into one entry a service. */
+const goneKept = 50
+export const earlier = 'earlier'
+
 /** Adds up the workers' ledgers, those of workers that are gone included. */
 export class FiguresSum {
   readonly #ledgers = new Map<number, WorkerLedger>()
@@ -22,7 +26,19 @@ export class FiguresSum {
     this.#ledgers.set(worker, ledger)
   }
 
-  /** `inOrder`: the worker drained and left on the master's word, so nothing was in flight. */
+  /** A worker has handed over what it had counted of a release that has ended. */
+  forgotten(worker: number, figures: ReleaseFigures): void {
+    const last = this.#ledgers.get(worker)
+    if (last !== undefined) this.#ledgers.set(worker, { ...last, releases: last.releases.filter((one) => one.release !== figures.release) })
+    this.#add(this.#gone, figures)
+    for (const [release, one] of this.#gone) {
+      if (this.#gone.size <= goneKept) break
+      if (release === earlier) continue
+      this.#gone.delete(release)
+      this.#add(this.#gone, { ...one, release: earlier })
+    }
+  }
+
   workerGone(worker: number): void {
     const last = this.#ledgers.get(worker)
     if (last === undefined) return

@@ -38,6 +38,11 @@ export class Ledger {
     return visit
   }
 
+  /** The releases that have an entry here. */
+  releases(): ReleaseId[] {
+    return [...this.#releases.keys()]
+  }
+
   inFlight(release: ReleaseId): number {
     return this.#releases.get(release)?.figures.inFlight ?? 0
   }

@@ -18,6 +18,12 @@ export interface Applied {
   readonly replies: readonly ({ readonly type: 'prepared'; readonly flip: number } | { readonly type: 'committed'; readonly flip: number; readonly number: number })[]
 }
 
+/** What a request meets that comes before the first agent has said anything. */
+const startingRoute: Route = Object.freeze({
+  service: 'default', since: 0, state: 'holding', live: null, fallback: null, reason: 'gracer is starting',
+  settings: { holdTimeoutMs: 10_000, holdMax: 1_000 },
+})
+
 const nothing: Applied = Object.freeze({ wake: false, replies: [] })
 
 /**
@@ -69,6 +75,8 @@ export class WorkerRoutes {
     const route = routeOf(this.table, service)
     if (this.#prepared.has(service)) return { kind: 'park' }
     if (route === undefined) {
+      // Before the first commit nobody can say what there will be.
+      if (this.table.routes.length === 0) return { kind: 'hold', route: startingRoute }
       return { kind: 'refuse', refusal: { status: 404, code: 'no-service', reason: 'No service answers to this host and path.', retryAfterSeconds: null } }
     }
     const { number } = this.table

@@ -1,0 +1,118 @@
+import type { Socket } from 'node:net'
+import { closeGently } from './gentle-close.ts'
+
+/** One request on a client's connection, as its connection sees it. */
+export interface Occupant {
+  /** Has its whole request been read? */
+  readonly received: boolean
+  /** The client's connection has closed. */
+  clientGone(): void
+  /** Its own input turned out to be malformed. True: nothing of a reply was sent yet. */
+  inputBroken(): boolean
+  /** We destroyed the connection, for the sake of another request on it. */
+  connectionDestroyed(): void
+  /** Everything must go, now. */
+  cut(): void
+}
+
+const connections = new WeakMap<Socket, ClientConnection>()
+
+/**
+ * One client's connection: which requests are on it, in order, and how it is closed without taking a reply away.
+ * Node answers pipelined requests in order; what it does not do is to keep the connection until the last that was taken
+ * up has its answer.
+ */
+export class ClientConnection {
+  readonly socket: Socket
+  readonly #occupants: Occupant[] = []
+  #closing = false
+  #lastWords: string | null = null
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    connections.set(socket, this)
+    socket.on('error', () => {}) // 'close' follows, and says all there is to know
+    socket.on('close', () => {
+      this.#closing = true
+      for (const occupant of this.#occupants.splice(0)) occupant.clientGone()
+    })
+    // Node's way of closing after the last reply destroys as soon as it is written.
+    socket.destroySoon = () => closeGently(socket)
+  }
+
+  static of(socket: Socket): ClientConnection | undefined {
+    return connections.get(socket)
+  }
+
+  /** No request that comes from now on is taken up; the client learns it from `Connection: close` or from FIN. */
+  get closing(): boolean {
+    return this.#closing
+  }
+
+  get busy(): boolean {
+    return this.#occupants.length > 0
+  }
+
+  get occupants(): readonly Occupant[] {
+    return this.#occupants
+  }
+
+  enter(occupant: Occupant): void {
+    this.#occupants.push(occupant)
+  }
+
+  /** The occupant's reply is written, or it needs none any more. */
+  leave(occupant: Occupant): void {
+    const at = this.#occupants.indexOf(occupant)
+    if (at !== -1) this.#occupants.splice(at, 1)
+    if (this.#occupants.length === 0 && this.#lastWords !== null) this.#sayLastWords()
+  }
+
+  /** Is it the last in line? Only its reply may say `Connection: close`. */
+  isLast(occupant: Occupant): boolean {
+    return this.#occupants.at(-1) === occupant
+  }
+
+  /** The reply under way says `Connection: close`. */
+  close(): void {
+    this.#closing = true
+  }
+
+  /** Closes when nothing is on it. */
+  closeWhenIdle(): void {
+    if (this.#occupants.length > 0) return
+    this.#closing = true
+    closeGently(this.socket)
+  }
+
+  /** The input cannot be read any further: requests before it get their replies, then `words` are written and it closes. */
+  refuseInput(words: string): void {
+    if (this.#closing) return
+    this.#closing = true
+    const last = this.#occupants.at(-1)
+    if (last !== undefined && !last.received) {
+      this.#occupants.pop()
+      if (!last.inputBroken()) {
+        this.destroy()
+        return
+      }
+    }
+    this.#lastWords = words
+    if (this.#occupants.length === 0) this.#sayLastWords()
+  }
+
+  /** Destroys it; whoever else is on it is told. */
+  destroy(): void {
+    this.#closing = true
+    this.#lastWords = null
+    for (const occupant of this.#occupants.splice(0)) occupant.connectionDestroyed()
+    this.socket.destroy()
+  }
+
+  #sayLastWords(): void {
+    const words = this.#lastWords ?? ''
+    this.#lastWords = null
+    if (this.socket.writable) this.socket.write(words, 'latin1')
+    closeGently(this.socket)
+  }
+}

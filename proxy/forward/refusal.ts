@@ -1,0 +1,54 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+
+/** A reply that the front writes itself. */
+export interface FrontReply {
+  readonly status: number
+  /** Stable and kebab-case: for a program to match on. */
+  readonly code: string
+  /** One sentence for a person. */
+  readonly reason: string
+  readonly retryAfterSeconds?: number | null
+}
+
+/**
+ * Writes a refusal: plain text, or JSON where the Accept field prefers it; no-store, since it says what is so now.
+ * The connection is kept unless a body is still coming: reading all of it just to throw it away could take for ever.
+ */
+export function writeRefusal(req: IncomingMessage, res: ServerResponse, reply: FrontReply, requestId: string, close: boolean): void {
+  const body = refusalBody(reply, requestId, wantsJson(req))
+  const fields = [
+    'Content-Type', body.type,
+    'Content-Length', String(Buffer.byteLength(body.text)),
+    'Cache-Control', 'no-store',
+  ]
+  if (reply.retryAfterSeconds != null) fields.push('Retry-After', String(reply.retryAfterSeconds))
+  if (reply.status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (close || !req.complete) res.shouldKeepAlive = false
+  res.writeHead(reply.status, fields)
+  res.end(body.text)
+  req.resume()
+}
+
+/** The same reply as bytes for a connection whose input no parser could read: HTTP/1.1, closing. */
+export function rawRefusal(reply: FrontReply, requestId: string): string {
+  const { type, text } = refusalBody(reply, requestId, false)
+  return `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ''}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n`
+    + `Cache-Control: no-store\r\nConnection: close\r\n\r\n${text}`
+}
+
+function refusalBody(reply: FrontReply, requestId: string, json: boolean): { type: string; text: string } {
+  if (json) {
+    const error = { status: reply.status, code: reply.code, message: reply.reason, requestId }
+    return { type: 'application/json', text: `${JSON.stringify({ error })}\n` }
+  }
+  const title = `${reply.status} ${STATUS_CODES[reply.status] ?? ''}`
+  return { type: 'text/plain; charset=utf-8', text: `${title}\n\n${reply.reason}\n\ncode: ${reply.code}\nrequest: ${requestId}\n` }
+}
+
+function wantsJson(req: IncomingMessage): boolean {
+  const accept = req.headers.accept
+  if (accept === undefined) return false
+  const json = accept.search(/application\/(?:[a-z0-9.+-]*\+)?json/i)
+  const text = accept.search(/text\/(?:html|plain)/i)
+  return json !== -1 && (text === -1 || json < text)
+}

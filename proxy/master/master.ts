@@ -1,0 +1,355 @@
+import { GracerError } from '../../inherit/gracer-error.ts'
+import { bindWithoutAccepting, type BareSocket } from '../../inherit/bare-socket.ts'
+import type { Log, LogLevel } from '../log.ts'
+import { protocolVersion, type DrainDeadlines, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
+import { readTableOrEmpty, writeTable } from '../table-file.ts'
+import { withoutDeadTargets } from '../table.ts'
+import { AgentProcess } from './agent-process.ts'
+import { Backends } from './backends.ts'
+import { Committer, type CommitterEffect, type CommitterInput, type WorkerId } from './committer.ts'
+import { FiguresSum } from './figures-sum.ts'
+import { endOldAgent, Orphans } from './orphans.ts'
+import { entryOf, lives, readProcessFile, writeProcessFile } from './process-file.ts'
+import { QuietWatch } from './quiet-watch.ts'
+import { Reports } from './reports.ts'
+import { Workers } from './workers.ts'
+
+export interface MasterOptions {
+  readonly listen: { readonly host: string; readonly port: number }
+  /** A socket that systemd passed down; null: bind. */
+  readonly passed: BareSocket | null
+  readonly workers: number
+  readonly workerEntry: string
+  readonly front: { readonly trustProxy: boolean; readonly idleMs: number }
+  readonly agentEntry: string
+  readonly agentArgs: readonly string[]
+  readonly tableFile: string
+  readonly processFile: string
+  readonly logFile: string
+  readonly logLevel: LogLevel
+  readonly log: Log
+  /** The public socket is bound. */
+  readonly onBound: (address: { host: string; port: number }) => void
+}
+
+/** Used where the agent cannot say: it is gone at the moment of the shutdown. */
+const defaultDeadlines: DrainDeadlines = Object.freeze({ timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000 })
+const defaultStopMs = 10_000
+/** How long a new master waits for the agent to look at what was left, while the old workers still serve. */
+const takeOverMs = 5_000
+/** How long the old workers may take to let go of the port. */
+const releaseMs = 5_000
+
+/**
+ * The master: holds the public port without accepting, is the parent of everything, and keeps the committed table.
+ * It decides nothing but commits. No HTTP, no watching, no config beyond its start.
+ */
+export class Master {
+  readonly #options: MasterOptions
+  readonly #committer: Committer
+  readonly #workers: Workers
+  readonly #agent: AgentProcess
+  readonly #backends: Backends
+  readonly #figures = new FiguresSum()
+  readonly #quiet: QuietWatch
+  readonly #reports: Reports
+  readonly #orphans: Orphans
+  readonly #left
+  #socket: BareSocket | null = null
+  /** An agent has settled what the last master left. Until then every agent is told that this master is new. */
+  #settled = false
+  #agentReady: (() => void) | null = null
+  #shutdown: { deadlines: DrainDeadlines; stopMs: number } | null = null
+  #quiesced: (() => void) | null = null
+  #exit: (code: number) => void = () => {}
+  readonly #exited: Promise<number>
+
+  constructor(options: MasterOptions) {
+    this.#options = options
+    const { log } = options
+    this.#exited = new Promise((resolve) => {
+      this.#exit = resolve
+    })
+    this.#left = readProcessFile(options.processFile)
+    this.#orphans = new Orphans(this.#left, log)
+    const survivors = (this.#left?.backends ?? []).filter(lives)
+    const last = readTableOrEmpty(options.tableFile)
+    const table = withoutDeadTargets(last, last.epoch + 1, (target) => survivors.some((entry) => entry.release === target.release && entry.port === target.port))
+    this.#committer = new Committer(table)
+    const tell = (message: ToAgent): void => {
+      if (message.type === 'exited') this.#workers.sendAll({ type: 'forget', release: message.release })
+      this.#agent.send(message)
+    }
+    const changed = (): void => this.#writeProcesses()
+    this.#backends = new Backends({ log, tell, changed })
+    for (const survivor of survivors) this.#backends.adopt(survivor)
+    this.#quiet = new QuietWatch((release) => tell({ type: 'quiet', release }))
+    this.#quiet.setOrphans(this.#orphans.workerPids.length)
+    this.#workers = new Workers({
+      entry: options.workerEntry,
+      count: options.workers,
+      start: { workers: options.workers, ...options.front, tableFile: options.tableFile, logFile: options.logFile, logLevel: options.logLevel },
+      logFile: options.logFile,
+      log,
+      started: (worker) => this.#commit({ type: 'worker-started', worker }),
+      message: (worker, message) => this.#fromWorker(worker, message),
+      gone: (worker) => {
+        this.#figures.workerGone(worker)
+        this.#commit({ type: 'worker-gone', worker })
+        this.#quiet.workerGone(worker)
+        this.#reports.workerGone(worker)
+      },
+      changed,
+    })
+    this.#reports = new Reports({
+      ask: (worker, report) => this.#workers.send(worker, { type: 'report', report }),
+      workers: () => this.#workers.ids(),
+      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum([], this.#committer.violations), workers: this.#workers.pids() }),
+    })
+    this.#agent = new AgentProcess({
+      entry: options.agentEntry,
+      args: options.agentArgs,
+      logFile: options.logFile,
+      log,
+      hello: () => this.#hello(),
+      message: (message) => this.#fromAgent(message),
+      gone: () => {
+        this.#commit({ type: 'agent-gone' })
+        this.#quiesced?.()
+      },
+      changed,
+    })
+  }
+
+  /**
+   * Holds the port and serves until it is told to end; resolves with the exit code.
+   * @throws GracerError where the port cannot be had: 'port-taken', 'port-forbidden', …
+   */
+  async run(): Promise<number> {
+    await endOldAgent(this.#left)
+    writeTable(this.#options.tableFile, this.#committer.table)
+    if (this.#orphans.workerPids.length === 0) this.#socket = this.#options.passed ?? this.#bind()
+    const ready = new Promise<void>((resolve) => {
+      this.#agentReady = resolve
+    })
+    this.#agent.start()
+    if (this.#socket === null) await this.#takePortOver(ready)
+    const socket = this.#socket as BareSocket | null
+    if (socket === null) throw new GracerError('the public port was not bound', { code: 'bind-failed' })
+    this.#options.log.info('proxy.bound', { host: socket.host, port: socket.port, masterPid: process.pid })
+    this.#workers.startOn(socket.fd)
+    this.#options.onBound({ host: socket.host, port: socket.port })
+    return this.#exited
+  }
+
+  /** Undo what is before its flip, stop accepting, drain, stop the backends, end with 0. A second call ends at once. */
+  async stop(): Promise<void> {
+    if (this.#shutdown !== null) return this.#killAll()
+    this.#shutdown = { deadlines: defaultDeadlines, stopMs: defaultStopMs }
+    this.#options.log.info('gracer.stopping')
+    await this.#quiesceAgent()
+    // From here on the kernel refuses: nobody holds the listening socket once the workers have closed theirs.
+    this.#socket?.close()
+    const { deadlines, stopMs } = this.#shutdown
+    await this.#workers.leave({ type: 'leave', deadlines })
+    this.#agent.close()
+    await this.#stopBackends(stopMs)
+    this.#agent.send({ type: 'exit' })
+    this.#options.log.info('gracer.stopped')
+    this.#exit(0)
+  }
+
+  #bind(): BareSocket {
+    return bindWithoutAccepting(this.#options.listen.host, this.#options.listen.port)
+  }
+
+  /** The old workers serve until the agent has settled what they would serve next; then they let go and we bind. */
+  async #takePortOver(ready: Promise<void>): Promise<void> {
+    this.#options.log.warn('takeover.begun', { workers: this.#orphans.workerPids })
+    await Promise.race([ready, new Promise((resolve) => setTimeout(resolve, takeOverMs))])
+    this.#orphans.takeOver((remaining) => this.#quiet.setOrphans(remaining))
+    if (this.#options.passed !== null) {
+      this.#socket = this.#options.passed
+      return
+    }
+    for (const deadline = performance.now() + releaseMs; ; ) {
+      try {
+        this.#socket = this.#bind()
+        return
+      } catch (error) {
+        if (performance.now() > deadline) {
+          this.#killAll()
+          throw error
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+  }
+
+  #hello(): ToAgent {
+    const epoch = this.#committer.epoch + 1
+    this.#commit({ type: 'agent-started', epoch })
+    const { listen } = this.#options
+    const at = this.#socket ?? listen
+    return {
+      type: 'hello', protocol: protocolVersion, epoch, table: this.#committer.table, backends: this.#backends.list(),
+      listen: [at.host.includes(':') ? `[${at.host}]:${at.port}` : `${at.host}:${at.port}`], masterPid: process.pid,
+      masterIsNew: !this.#settled,
+    }
+  }
+
+  #fromAgent(message: FromAgent): void {
+    switch (message.type) {
+      case 'alive':
+        break
+      case 'ready':
+        this.#settled = true
+        this.#agentReady?.()
+        break
+      case 'route':
+        this.#commit({ type: 'route', epoch: message.epoch, request: message.request, route: message.route })
+        break
+      case 'spawn':
+        if (message.epoch !== this.#committer.epoch || this.#shutdown !== null) break
+        void this.#backends.spawn(message.order)
+        break
+      case 'signal':
+        if (message.epoch === this.#committer.epoch) this.#backends.signal(message.release, message.signal)
+        break
+      case 'drain':
+        if (message.epoch !== this.#committer.epoch) break
+        this.#quiet.begin(message.release, this.#workers.ids())
+        this.#workers.sendAll({ type: 'drain', release: message.release, deadlines: message.deadlines })
+        break
+      case 'report':
+        this.#reports.begin(message.request)
+        break
+      case 'quiesced':
+        if (this.#shutdown !== null) this.#shutdown = { deadlines: message.deadlines, stopMs: message.stopMs }
+        this.#quiesced?.()
+        break
+      case 'down':
+        void this.stop()
+        break
+    }
+  }
+
+  #fromWorker(worker: WorkerId, message: FromWorker): void {
+    switch (message.type) {
+      case 'ready':
+      case 'alive':
+        break
+      case 'listening':
+        this.#options.log.info('worker.listening', { worker })
+        break
+      case 'listen-failed':
+        this.#options.log.error('worker.listen-failed', { worker, code: message.code, error: message.message })
+        break
+      case 'prepared':
+        this.#commit({ type: 'prepared', worker, flip: message.flip })
+        break
+      case 'committed':
+        this.#commit({ type: 'committed', worker, flip: message.flip, longestParkMs: message.longestParkMs })
+        break
+      case 'forgotten':
+        this.#figures.forgotten(worker, message.figures)
+        break
+      case 'quiet':
+        this.#quiet.said(worker, message.release)
+        break
+      case 'ledger':
+        this.#figures.set(worker, message.ledger)
+        if (message.report !== null) this.#reports.said(worker, message.report)
+        break
+      case 'fell-back':
+        this.#agent.send({ type: 'fell-back', service: message.service, release: message.release, number: message.number, error: message.error })
+        break
+    }
+  }
+
+  #commit(input: CommitterInput): void {
+    for (const effect of this.#committer.handle(input)) this.#carryOut(effect)
+  }
+
+  #carryOut(effect: CommitterEffect): void {
+    switch (effect.do) {
+      case 'send':
+        this.#workers.send(effect.worker, effect.message)
+        break
+      case 'write-table':
+        this.#writeTable()
+        break
+      case 'committed':
+        if (effect.epoch === this.#committer.epoch) this.#agent.send({ type: 'committed', request: effect.request, number: effect.number })
+        break
+      case 'refused':
+        this.#agent.send({ type: 'refused', request: effect.request, code: effect.code, message: effect.message })
+        break
+      case 'flip-done':
+        if (effect.epoch === this.#committer.epoch) this.#agent.send({ type: 'flip-done', request: effect.request, longestParkMs: effect.longestParkMs })
+        break
+      case 'arm':
+        setTimeout(() => this.#commit({ type: 'timeout', flip: effect.flip, phase: effect.phase }), effect.ms)
+        break
+      case 'replace':
+        this.#workers.replace(effect.worker, effect.why)
+        break
+    }
+  }
+
+  /** Where the disk is full the table holds in memory, and is written as soon as there is room. */
+  #writeTable(): void {
+    try {
+      writeTable(this.#options.tableFile, this.#committer.table)
+    } catch (error) {
+      this.#options.log.error('master.table-not-written', { error: (error as Error).message })
+      setTimeout(() => this.#writeTable(), 1_000)
+    }
+  }
+
+  async #quiesceAgent(): Promise<void> {
+    if (this.#agent.pid === null) return
+    const answered = new Promise<void>((resolve) => {
+      this.#quiesced = resolve
+    })
+    this.#agent.send({ type: 'quiesce' })
+    await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, 3_000))])
+  }
+
+  async #stopBackends(stopMs: number): Promise<void> {
+    const running = (): string[] => this.#backends.list().map((backend) => backend.release)
+    for (const release of running()) this.#backends.signal(release, 'SIGTERM')
+    const killAt = performance.now() + stopMs
+    let killed = false
+    while (running().length > 0) {
+      if (!killed && performance.now() > killAt) {
+        killed = true
+        for (const release of running()) this.#backends.signal(release, 'SIGKILL')
+      }
+      if (performance.now() > killAt + 3_000) break
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
+  #killAll(): void {
+    this.#options.log.warn('gracer.killed')
+    this.#workers.killAll()
+    this.#agent.kill()
+    this.#orphans.killAll()
+    for (const { release } of this.#backends.list()) this.#backends.signal(release, 'SIGKILL')
+    this.#exit(130)
+  }
+
+  #writeProcesses(): void {
+    try {
+      const agentPid = this.#agent.pid
+      writeProcessFile(this.#options.processFile, {
+        schema: 1, master: entryOf(process.pid), agent: agentPid === null ? null : entryOf(agentPid),
+        workers: this.#workers.pids().map(entryOf), backends: this.#backends.entries(),
+      })
+    } catch (error) {
+      // A full disk: the next master could not adopt, but this one serves on.
+      this.#options.log.error('master.processes-not-written', { error: (error as Error).message })
+    }
+  }
+}

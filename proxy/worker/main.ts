@@ -1,0 +1,74 @@
+import { takeUpSockets } from '../../inherit/inherited-sockets.ts'
+import { isMessage } from '../channel.ts'
+import { createFront } from '../forward/front.ts'
+import { openLog } from '../log.ts'
+import type { ToWorker } from '../messages.ts'
+import { Drains } from './drains.ts'
+import { Ledger } from './ledger.ts'
+import { WaitingPicker } from './picker.ts'
+import { WorkerRoutes } from './routes.ts'
+import { serviceFor } from './service-for.ts'
+import type { WorkerStart } from './start.ts'
+import { say, Worker } from './worker.ts'
+
+// The program that a master starts as its worker: composition only.
+
+const start = JSON.parse(process.argv[2] ?? '{}') as WorkerStart
+const log = openLog(start.logFile, 'worker', start.logLevel)
+process.title = `gracer worker ${start.index}`
+
+const sockets = takeUpSockets()
+const routes = new WorkerRoutes()
+const ledger = new Ledger((release) => worker.idle(release))
+const fellBack = new Set<string>()
+const picker = new WaitingPicker({
+  routes,
+  ledger,
+  workers: start.workers,
+  onFallback(service, release, number) {
+    // Said once for each table: the agent needs to hear it, not to hear it of every request.
+    const key = `${service}:${release}:${number}`
+    if (fellBack.has(key)) return
+    fellBack.add(key)
+    log.warn('worker.fell-back', { service, release, table: number })
+    say({ type: 'fell-back', service, release, number, error: 'connection refused' })
+  },
+})
+const front = createFront({
+  picker,
+  serviceFor: (host, path) => serviceFor(routes.table, host, path),
+  trustProxy: start.trustProxy,
+  idleMs: start.idleMs,
+  log: (level, event, fields) => log[level](event, fields),
+})
+const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release) => worker.quiet(release) })
+const worker = new Worker({
+  routes, ledger, picker, drains, front, tableFile: start.tableFile, log,
+  listen() {
+    const fd = sockets.take('public')
+    front.server.once('error', (error: NodeJS.ErrnoException) => {
+      say({ type: 'listen-failed', code: error.code ?? 'unknown', message: error.message })
+      log.error('worker.listen-failed', { error: error.message })
+      process.exit(1)
+    })
+    front.server.listen({ fd, backlog: 4_096 }, () => say({ type: 'listening' }))
+  },
+  exit: (code) => process.exit(code),
+})
+
+process.on('message', (value) => {
+  if (isMessage(value)) worker.handle(value as ToWorker)
+})
+process.on('disconnect', () => worker.masterVanished())
+// Workers obey only their channel: a Ctrl-C or a SIGTERM to the group is for the master to judge.
+// With the channel gone, SIGTERM is the word of the next master.
+process.on('SIGINT', () => {})
+process.on('SIGHUP', () => {})
+process.on('SIGTERM', () => {
+  if (process.connected !== true) worker.leave()
+})
+process.on('uncaughtException', (error) => {
+  // One request's trouble must not end the others': say it loudly and serve on.
+  log.error('worker.uncaught', { error: error.message, stack: error.stack })
+})
+worker.start()

@@ -1,0 +1,13 @@
+import type { LogLevel } from '../log.ts'
+
+/** What a worker is told at its start, as JSON in its first argument. Everything else comes over its channel. */
+export interface WorkerStart {
+  readonly index: number
+  readonly workers: number
+  readonly trustProxy: boolean
+  readonly idleMs: number
+  /** Read when the master has vanished in the middle of a flip. */
+  readonly tableFile: string
+  readonly logFile: string
+  readonly logLevel: LogLevel
+}

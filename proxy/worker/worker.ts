@@ -1,0 +1,172 @@
+import { sendToParent } from '../channel.ts'
+import type { Front } from '../forward/front.ts'
+import type { Log } from '../log.ts'
+import type { DrainDeadlines, FromWorker, ToWorker } from '../messages.ts'
+import { readTable } from '../table-file.ts'
+import type { ReleaseId } from '../table.ts'
+import type { Drains } from './drains.ts'
+import type { Ledger } from './ledger.ts'
+import type { WaitingPicker } from './picker.ts'
+import type { WorkerRoutes } from './routes.ts'
+
+/** How often a changed ledger is sent without being asked for: what is lost of it when a worker is killed. */
+const ledgerMs = 100
+const aliveMs = 1_000
+/** Closing what is left after every visit has ended or was cut. */
+const lastWordsMs = 1_000
+
+/** Used by a worker whose master is gone: what it is told by then can no longer come. */
+const orphanDeadlines: DrainDeadlines = Object.freeze({ timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000 })
+
+export interface WorkerParts {
+  readonly routes: WorkerRoutes
+  readonly ledger: Ledger
+  readonly picker: WaitingPicker
+  readonly drains: Drains
+  readonly front: Front
+  readonly tableFile: string
+  readonly log: Log
+  /** Begin to accept: called once, after the first table. */
+  readonly listen: () => void
+  readonly exit: (code: number) => void
+}
+
+/** One worker: does what its channel says, and serves on with what it has when the channel is gone. */
+export class Worker {
+  readonly #parts: WorkerParts
+  readonly #timers: NodeJS.Timeout[] = []
+  #listening = false
+  #leaving = false
+  #sentVersion = -1
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts
+  }
+
+  start(): void {
+    say({ type: 'ready', protocol: 1 })
+    this.#timers.push(
+      setInterval(() => this.#sendLedger(null), ledgerMs),
+      setInterval(() => say({ type: 'alive' }), aliveMs),
+    )
+  }
+
+  handle(message: ToWorker): void {
+    switch (message.type) {
+      case 'table':
+      case 'prepare':
+      case 'commit':
+      case 'undo': {
+        const applied = this.#parts.routes.apply(message)
+        if (message.type === 'table' || message.type === 'commit') this.#tableChanged()
+        if (applied.wake) this.#parts.picker.wake()
+        for (const reply of applied.replies) {
+          if (reply.type === 'prepared') this.#parts.picker.takeLongestParkMs()
+          say(reply.type === 'prepared' ? reply : { ...reply, longestParkMs: this.#parts.picker.takeLongestParkMs() })
+        }
+        break
+      }
+      case 'drain':
+        this.#parts.drains.start(message.release, message.deadlines)
+        break
+      case 'forget':
+        this.#forget(message.release)
+        break
+      case 'report':
+        this.#sendLedger(message.report)
+        break
+      case 'leave':
+        this.leave(message.deadlines)
+        break
+    }
+  }
+
+  /** The master has died: serve on, and decide what it had prepared by the table it may have written. */
+  masterVanished(): void {
+    const { routes, picker, log, tableFile } = this.#parts
+    log.warn('worker.master-vanished')
+    for (const timer of this.#timers.splice(0)) clearInterval(timer)
+    routes.masterVanished(routes.anyPrepared ? readTable(tableFile) : null)
+    this.#tableChanged()
+    picker.wake()
+    if (!this.#listening) this.#parts.exit(0)
+  }
+
+  /** Stop accepting at once, finish what is under way, end. */
+  leave(deadlines: DrainDeadlines = orphanDeadlines): void {
+    if (this.#leaving) return
+    this.#leaving = true
+    const { front, drains, ledger, exit } = this.#parts
+    front.drain()
+    for (const release of this.#parts.ledger.releases()) drains.start(release, deadlines)
+    const latest = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000 + lastWordsMs
+    const end = (): void => {
+      this.#sendLedger(null)
+      front.destroy()
+      // The ledger is on its way; a closed channel lets it out before the end.
+      process.disconnect?.()
+      exit(0)
+    }
+    const timer = setInterval(() => {
+      // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
+      const busy = this.#parts.ledger.releases().some((release) => ledger.inFlight(release) > 0)
+      if (!busy && front.connections() === 0) {
+        clearInterval(timer)
+        end()
+      }
+    }, 10)
+    setTimeout(end, latest)
+  }
+
+  /** A visit has ended and its release has none left. */
+  idle(release: ReleaseId): void {
+    this.#parts.drains.check(release)
+  }
+
+  /** A drain has ended here. */
+  quiet(release: ReleaseId): void {
+    const { ledger, routes } = this.#parts
+    if (!routes.mayPick(release)) ledger.setQuiet(release, true)
+    this.#sendLedger(null)
+    say({ type: 'quiet', release })
+  }
+
+  #forget(release: ReleaseId): void {
+    const { routes, ledger, drains, front } = this.#parts
+    // Restarted under its number meanwhile, or its last visit has not noticed yet: nothing is forgotten too early.
+    if (routes.mayPick(release)) return
+    const figures = ledger.forget(release)
+    if (figures === null) return
+    drains.cancel(release)
+    front.revive(release)
+    say({ type: 'forgotten', figures })
+  }
+
+  #tableChanged(): void {
+    const { routes, front, drains, ledger } = this.#parts
+    const live = new Set(routes.table.routes.map((route) => route.live?.release).filter((release) => release !== undefined))
+    for (const release of live) {
+      drains.cancel(release)
+      front.revive(release)
+    }
+    for (const release of ledger.releases()) {
+      // Idle upstream sockets of a release that is not live are closed before its backend closes them.
+      if (!live.has(release)) front.retire(release)
+      if (routes.mayPick(release)) ledger.setQuiet(release, false)
+    }
+    if (this.#listening || this.#leaving) return
+    this.#listening = true
+    this.#parts.listen()
+  }
+
+  #sendLedger(report: number | null): void {
+    const { ledger, picker } = this.#parts
+    if (report === null && ledger.version === this.#sentVersion) return
+    this.#sentVersion = ledger.version
+    say({ type: 'ledger', report, ledger: ledger.snapshot(picker.parked, picker.held) })
+  }
+}
+
+export function say(message: FromWorker): void {
+  sendToParent(message)
+}
