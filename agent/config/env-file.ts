@@ -32,6 +32,10 @@ export function parseEnvFile(text: string): EnvFileText {
       continue
     }
     const [, key = '', rest = ''] = match
+    if (rest.includes('\0')) {
+      problems.push({ line: index + 1, message: `the value of ${key} holds a NUL character` })
+      continue
+    }
     const quote = rest.charAt(0)
     if (quote !== '"' && quote !== "'") {
       values.set(key, rest.replace(/(?:^|\s+)#.*$/, '').trimEnd())

@@ -13,6 +13,8 @@ export interface ControlServerOptions {
   readonly socketPath: string
   readonly handlers: ControlHandlers
   readonly log: ControlLog
+  /** A request must have arrived within this; default 10 s, looked at once a second. */
+  readonly receiveMs?: number
 }
 
 export interface ControlServer {
@@ -28,11 +30,11 @@ const limits = { connections: 100, receiveMs: 10_000, headerBytes: 16 * 1024, id
  * @throws GracerError 'control-socket' where it cannot be bound.
  */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
-  const { socketPath, handlers, log } = options
+  const { socketPath, handlers, log, receiveMs = limits.receiveMs } = options
   const server = createServer(
     {
-      headersTimeout: limits.receiveMs,
-      requestTimeout: limits.receiveMs,
+      headersTimeout: receiveMs,
+      requestTimeout: receiveMs,
       keepAliveTimeout: limits.idleMs,
       maxHeaderSize: limits.headerBytes,
       // Node looks for overdue requests only so often, by default every 30 s.
@@ -97,7 +99,7 @@ function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 function answerTo(code: string | undefined): readonly [number, string, string] {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'Request Timeout', `the request did not arrive within ${limits.receiveMs / 1000} s`]
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'Request Timeout', 'the request did not arrive in time']
   if (code === 'HPE_HEADER_OVERFLOW') return [431, 'Request Header Fields Too Large', `the head holds at most ${limits.headerBytes} bytes`]
   return [400, 'Bad Request', 'this is no HTTP request']
 }
