@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import type { ProcessState } from '../proxy/process-identity.ts'
 
 /**
@@ -14,9 +14,12 @@ export interface Pulse {
 
 /** Where a pipe cannot be made (no mkfifo, a file system without pipes) the lock stands without a pulse. */
 export function layPulse(path: string): Pulse {
-  const made = spawnSync('mkfifo', ['-m', '600', path], { stdio: 'ignore' })
+  // Under its final name only once it is open: until then it would look like the pulse of the dead.
+  const unborn = `${path}-unborn`
+  const made = spawnSync('mkfifo', ['-m', '600', unborn], { stdio: 'ignore' })
   if (made.status !== 0) return { stop: () => {} }
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const fd = openSync(unborn, constants.O_RDONLY | constants.O_NONBLOCK)
+  renameSync(unborn, path)
   return {
     stop() {
       closeSync(fd)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, readdirSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { GracerError } from '../inherit/gracer-error.ts'
 import { layPulse, pulseOf } from './lock-pulse.ts'
@@ -128,6 +128,9 @@ function sweep(path: string, own: LockRecord): void {
     const file = join(dirname(path), name)
     if (name.endsWith('.pulse')) {
       if (pulseOf(file) === 'dead') remove(file)
+    } else if (name.endsWith('.pulse-unborn')) {
+      const found = statSync(file, { throwIfNoEntry: false })
+      if (found !== undefined && found.mtimeMs < Date.now() - 60_000) remove(file)
     } else if (/\.(?:tmp|ready|after-[0-9a-f]{16})$/.test(name)) {
       const record = read(file)
       if (record !== null && record !== 'unreadable' && stateOfHolder(path, record) === 'dead') remove(file)
