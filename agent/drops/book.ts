@@ -1,0 +1,310 @@
+import type { Completeness } from '../drop.ts'
+import { Asides } from './asides.ts'
+import { markerVouches, quietAtStart, wasMovedIn } from './complete.ts'
+import { CurrentBook } from './current-book.ts'
+import type { CompleteEntry, Due, Entry, Findings, Listing, Look, PendingEntry, Seen } from './entry.ts'
+import { itsOwn, judgeChange, newGuess, setRunning, waitFor, weighGuess, type Settings } from './guess.ts'
+import { folderIdentity, newestOf, type WatchedDrop } from './identity.ts'
+import type { Instant } from './instant.ts'
+import { Known } from './known.ts'
+import { judgeName } from './name.ts'
+import type { Notice } from './notice.ts'
+import { currentDecides, keepsChanging, markerStale, nameRefused, notTaken, stillOpen } from './notices.ts'
+import type { Holder } from './open-files.ts'
+
+export interface BookOptions extends Settings {
+  /** Real path of the releases folder. */
+  readonly folder: string
+}
+
+/** Refusals are told when the thing still lies there after this. */
+const tellAfterMs = 250
+
+/**
+ * What is known of one releases folder, and every decision about it: told of readings and looks as plain data, it answers
+ * with what is to be announced. It touches no file and reads no clock.
+ */
+export class FolderBook {
+  private readonly entries = new Map<string, Entry>()
+  private readonly asides = new Asides()
+  private readonly known = new Known()
+  private readonly currentBook: CurrentBook
+  private toldCurrentDecides = false
+  private sequence = 0
+  private readonly options: BookOptions
+
+  constructor(options: BookOptions) {
+    this.options = options
+    this.currentBook = new CurrentBook(options.folder)
+  }
+
+  /** Whether the name was looked at, so that it need not be again without a hint. */
+  knows(name: string): boolean {
+    return this.entries.has(name) || this.asides.has(name)
+  }
+
+  /** All that are whole, the newest last; of a folder that `current` leads to, the drop that moving it made. */
+  list(): WatchedDrop[] {
+    const current = this.currentBook.current
+    const drops = [...this.entries.values()].flatMap((entry) => (entry.state === 'complete' && entry.drop.path !== current?.path ? [entry.drop] : []))
+    if (current !== null) drops.push(current)
+    return drops.sort((a, b) => a.sequence - b.sequence)
+  }
+
+  current(): WatchedDrop | null {
+    return this.currentBook.current
+  }
+
+  newest(): WatchedDrop | null {
+    return this.currentBook.stands ? this.currentBook.current : newestOf(this.list())
+  }
+
+  /** A reading of the folder. */
+  listed(listing: Listing): Findings {
+    const found: Findings = { announce: [], notices: [] }
+    for (const name of this.entries.keys()) if (!listing.names.has(name)) this.forget(name)
+    this.asides.keep(listing.names)
+    const folders: { name: string; seen: Seen }[] = []
+    for (const name of listing.names) {
+      const verdict = judgeName(name)
+      const seen = listing.seen.get(name)
+      if (verdict.kind === 'refused') {
+        if (!this.entries.has(name)) this.refuse(name, 0, nameRefused(this.options.folder, name, verdict.reason), listing.at)
+      } else if (seen === undefined) {
+        continue
+      } else if (verdict.kind === 'ignored' || verdict.kind === 'marker') {
+        this.asides.hide(name, seen)
+        if (verdict.kind === 'marker') this.asides.mark(verdict.of, seen.ctimeMs)
+      } else if (verdict.kind === 'current' && seen.kind === 'link') {
+        this.forget(name)
+        this.asides.add(name)
+      } else if (verdict.kind === 'current' || seen.kind !== 'folder') {
+        this.refuse(name, seen.inode, notTaken(this.options.folder, name, seen.kind), listing.at)
+      } else folders.push({ name, seen })
+    }
+    this.currentBook.listed(listing, () => this.nextSequence(), found)
+    folders.sort((a, b) => a.seen.birthMs - b.seen.birthMs)
+    for (const { name, seen } of folders) this.meet(name, seen, listing, found)
+    for (const [name, ctimeMs] of this.asides.markers()) this.marked(name, ctimeMs, listing.at, found)
+    return found
+  }
+
+  /** The looks at what lay there at the start are done: the drop of `current` is the newest of it. */
+  started(): void {
+    this.currentBook.moveToEnd(() => this.nextSequence())
+  }
+
+  /** The folder itself was removed or replaced, or is not to be believed. */
+  cleared(): void {
+    for (const name of this.entries.keys()) this.forget(name)
+    this.asides.clear()
+    this.currentBook.cleared()
+  }
+
+  /** Refusals that are due to be told. */
+  tell(monoMs: number): Notice[] {
+    const notices: Notice[] = []
+    for (const entry of this.entries.values()) {
+      if (entry.state !== 'refused' || entry.tellAtMs > monoMs) continue
+      entry.tellAtMs = Infinity
+      notices.push(entry.notice)
+    }
+    return notices
+  }
+
+  /** When there is next something to tell or to look into; monotonic, Infinity: never. */
+  nextAt(): number {
+    let at = Infinity
+    for (const entry of this.entries.values()) at = Math.min(at, entry.state === 'refused' ? entry.tellAtMs : (looks(entry)?.lookAtMs ?? Infinity))
+    return at
+  }
+
+  /** What is to be looked into now, oldest first. Each is not due again before its look was weighed. */
+  due(at: Instant): Due[] {
+    const due: (Due & { readonly birthMs: number })[] = []
+    for (const [name, entry] of this.entries) {
+      const watch = entry.state === 'refused' ? null : looks(entry)
+      if (entry.state === 'refused' || watch === null || watch.lookAtMs > at.mono) continue
+      watch.lookAtMs = Infinity
+      const pending = entry.state === 'pending'
+      const { inode, ctimeMs, birthMs } = entry.seen
+      const initial = pending && entry.initial
+      const marker = this.asides.markers().get(name)
+      due.push({
+        name, inode, ctimeMs, birthMs, initial,
+        enoughAboveMs: pending && this.options.clockIsOurs ? at.wall - this.options.settleMs : Infinity,
+        sure: initial && marker !== undefined && markerVouches(marker, birthMs),
+      })
+    }
+    return due.sort((a, b) => a.birthMs - b.birthMs)
+  }
+
+  /** Whether the tree is quiet, so that it is worth asking who has it open; then `settled` has to follow. */
+  weighed(look: Look): 'quiet' | 'not-yet' {
+    const entry = this.lookedAt(look)
+    if (entry === null) return 'not-yet'
+    if (entry.state === 'complete') return entry.guess === null ? 'not-yet' : weighGuess(entry.guess, look, this.options)
+    if (entry.initial && quietAtStart(look.youngestMs, look.began.wall, this.options.settleMs, this.options.clockIsOurs)) return 'quiet'
+    const waitMs = waitFor(entry, look, this.options)
+    if (waitMs === 0) return 'quiet'
+    entry.initial = false
+    entry.lookAtMs = look.began.mono + waitMs
+    return 'not-yet'
+  }
+
+  /** After `weighed` said quiet: who works in the tree. */
+  settled(look: Look, holders: readonly Holder[], at: Instant): Findings {
+    const found: Findings = { announce: [], notices: [] }
+    const entry = this.lookedAt(look)
+    if (entry?.state === 'complete') this.changed(look, entry, holders, at, found)
+    if (entry?.state !== 'pending') return found
+    // At the start releases may be running where they lie, and their logs may be read: only a foreign writer counts then.
+    const held = entry.initial ? holders.filter((holder) => holder.writing && !holder.resident) : holders
+    if (held.length > 0) {
+      entry.initial = false
+      entry.lookAtMs = this.soon(at)
+      if (!entry.toldHeld) found.notices.push(stillOpen(this.options.folder, look.name, held))
+      entry.toldHeld = true
+      return found
+    }
+    const drop = this.complete(look.name, entry.seen, entry.initial ? 'initial' : 'settled', undefined, at, found)
+    if (!entry.initial) drop.guess = newGuess(look, at, this.options, 0)
+    return found
+  }
+
+  /** The look could not be made; it is tried again. */
+  failed(name: string, monoMs: number): void {
+    const entry = this.entries.get(name)
+    const watch = entry === undefined || entry.state === 'refused' ? null : looks(entry)
+    if (watch !== null) watch.lookAtMs = monoMs + Math.max(this.options.settleMs, 1000)
+    if (entry?.state === 'pending') entry.initial = false
+  }
+
+  /** Something of ours starts (or no longer runs) in the folder, and what changes in it meanwhile is its own doing. */
+  running(path: string, running: boolean, monoMs: number): void {
+    for (const entry of this.entries.values()) {
+      if (entry.state === 'complete' && entry.drop.path === path && entry.guess !== null) setRunning(entry.guess, running, monoMs)
+    }
+  }
+
+  private meet(name: string, seen: Seen, listing: Listing, found: Findings): void {
+    const entry = this.entries.get(name)
+    if (entry !== undefined && entry.state !== 'refused' && entry.seen.inode === seen.inode && entry.seen.birthMs === seen.birthMs) {
+      if (entry.state === 'complete' && entry.guess !== null && seen.ctimeMs !== entry.seen.ctimeMs && !entry.guess.running) {
+        entry.guess.lookAtMs = Math.min(entry.guess.lookAtMs, listing.at.mono + this.options.settleMs)
+      }
+      entry.seen = seen
+      return
+    }
+    this.forget(name)
+    const moved = !listing.initial && wasMovedIn({
+      birthMs: seen.birthMs,
+      absentAtMs: listing.absentAt.get(name) ?? null,
+      hiddenBirthMs: this.asides.hiddenBirth(seen.inode),
+      clockIsOurs: this.options.clockIsOurs,
+    })
+    const before = this.known.before(name, seen)
+    // Out of sight for a moment (an unmounted disk) makes no new drop; being moved out and in again does.
+    if (before !== undefined && (!moved || before.ctimeMs === seen.ctimeMs)) {
+      this.entries.set(name, { state: 'complete', seen, drop: before.drop, markerCtimeMs: null, guess: null })
+    } else if (moved) {
+      this.complete(name, seen, 'moved', before === undefined ? undefined : seen.ctimeMs, listing.at, found)
+    } else {
+      const ageMs = this.options.clockIsOurs ? Math.max(0, listing.at.wall - seen.ctimeMs) : 0
+      const lookAtMs = listing.at.mono + (listing.initial ? 0 : Math.max(0, this.options.settleMs - ageMs))
+      this.entries.set(name, { state: 'pending', seen, noticed: listing.at, initial: listing.initial, lookAtMs, print: null, toldHeld: false, toldStale: false })
+    }
+  }
+
+  private marked(name: string, ctimeMs: number, at: Instant, found: Findings): void {
+    const entry = this.entries.get(name)
+    if (entry === undefined || entry.state === 'refused') return
+    const vouches = markerVouches(ctimeMs, entry.seen.birthMs)
+    if (entry.state === 'pending') {
+      if (vouches && !entry.initial) this.complete(name, entry.seen, 'marker', undefined, at, found)
+      else if (!vouches && !entry.toldStale) {
+        entry.toldStale = true
+        found.notices.push(markerStale(this.options.folder, name))
+      }
+      return
+    }
+    const before = entry.markerCtimeMs
+    entry.markerCtimeMs = ctimeMs
+    if (before === null) {
+      // The marker of a drop that was sure anyway says nothing new; that of a guess may say that the guess was wrong.
+      if (entry.guess === null || !vouches) return
+      entry.guess.markerCtimeMs = ctimeMs
+      entry.guess.lookAtMs = at.mono
+    } else if (ctimeMs - before > this.options.settleMs) {
+      // Marked anew. Within settle it is the same marker still being written.
+      this.complete(name, entry.seen, 'marker', ctimeMs, at, found)
+    }
+  }
+
+  private changed(look: Look, entry: CompleteEntry, holders: readonly Holder[], at: Instant, found: Findings): void {
+    const guess = entry.guess
+    if (guess === null) return
+    switch (judgeChange(guess, holders)) {
+      case 'marked':
+        this.complete(look.name, entry.seen, 'marker', Math.max(look.youngestMs, guess.markerCtimeMs ?? 0), at, found)
+        return
+      case 'its-own':
+        return itsOwn(guess, at.mono, this.options)
+      case 'held':
+        guess.lookAtMs = this.soon(at)
+        return
+      case 'enough':
+        entry.guess = null
+        found.notices.push(keepsChanging(this.options.folder, look.name))
+        return
+      case 'new-drop':
+        this.complete(look.name, entry.seen, 'settled', look.youngestMs, at, found).guess = newGuess(look, at, this.options, guess.again + 1)
+    }
+  }
+
+  private complete(name: string, seen: Seen, complete: Completeness, stamp: number | undefined, at: Instant, found: Findings): CompleteEntry {
+    const identity = folderIdentity(name, seen, stamp)
+    const drop: WatchedDrop = { identity, path: `${this.options.folder}/${name}`, complete, noticedAt: at.wall, sequence: this.nextSequence() }
+    const entry: CompleteEntry = { state: 'complete', seen, drop, markerCtimeMs: this.asides.markers().get(name) ?? null, guess: null }
+    this.entries.set(name, entry)
+    this.known.remember(name, seen, drop)
+    if (!this.known.isNew(identity) || complete === 'initial') return entry
+    if (!this.currentBook.stands) found.announce.push(drop)
+    else if (!this.toldCurrentDecides) {
+      this.toldCurrentDecides = true
+      found.notices.push(currentDecides(this.options.folder, name))
+    }
+    return entry
+  }
+
+  private refuse(name: string, inode: number, notice: Notice, at: Instant): void {
+    const entry = this.entries.get(name)
+    if (entry?.state === 'refused' && entry.inode === inode) return
+    this.forget(name)
+    this.entries.set(name, { state: 'refused', inode, notice, tellAtMs: at.mono + tellAfterMs })
+  }
+
+  private forget(name: string): void {
+    const entry = this.entries.get(name)
+    this.entries.delete(name)
+    if (entry?.state === 'complete') this.known.remember(name, entry.seen, entry.drop)
+  }
+
+  private lookedAt(look: Look): PendingEntry | CompleteEntry | null {
+    const entry = this.entries.get(look.name)
+    return entry === undefined || entry.state === 'refused' || entry.seen.inode !== look.inode ? null : entry
+  }
+
+  private soon(at: Instant): number {
+    return at.mono + Math.max(this.options.settleMs, tellAfterMs)
+  }
+
+  private nextSequence(): number {
+    this.sequence += 1
+    return this.sequence
+  }
+}
+
+function looks(entry: PendingEntry | CompleteEntry): { lookAtMs: number } | null {
+  return entry.state === 'pending' ? entry : entry.guess
+}
