@@ -19,9 +19,13 @@ export function bindFailure(where: string, failure: unknown): GracerError {
     case 'EPERM':
       return new GracerError(`this user may not listen on ${where}`, {
         code: 'port-forbidden',
-        hint: 'Ports below 1024 need a systemd socket unit, the capability CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start.',
+        hint: where.includes('/')
+          ? 'The folder of a unix socket must be writable for this user.'
+          : 'Ports below 1024 need a systemd socket unit, the capability CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start.',
         cause: failure,
       })
+    case 'ENOENT':
+      return new GracerError(`cannot listen on ${where}: its folder does not exist`, { code: 'bind-failed', cause: failure })
     case 'EADDRNOTAVAIL':
       return new GracerError(`${where} is not an address of this machine`, {
         code: 'address-not-available',

@@ -1,5 +1,6 @@
-import { lstat, rename, rm } from 'node:fs/promises'
+import { lstat, rename, rm, stat } from 'node:fs/promises'
 import type { AddressInfo, Server } from 'node:net'
+import { dirname } from 'node:path'
 
 import { bindFailure, describeAddress } from './bind-failure.ts'
 import { GracerError } from './gracer-error.ts'
@@ -79,6 +80,10 @@ async function listenOnPath(server: Server, path: string): Promise<void> {
   if (there !== undefined && !there.isSocket()) {
     throw new GracerError(`${path} exists and is not a socket; it is left alone`, { code: 'path-not-a-socket' })
   }
+  // libuv reports a missing folder as EACCES.
+  await stat(dirname(temporary)).catch((error: unknown) => {
+    throw bindFailure(path, error)
+  })
   // Left behind by an earlier process with this pid that was killed between bind and rename.
   await rm(temporary, { force: true })
   await listening(server, { path: temporary }, path)

@@ -149,8 +149,8 @@ class Drain {
     // For connections that no tracker ever saw.
     const { closeAllConnections } = this.#server as net.Server & { closeAllConnections?: () => void }
     closeAllConnections?.call(this.#server)
-    // The sockets' own 'close' comes first.
-    setImmediate(() => this.#end())
+    // The sockets' own 'close' comes in this turn's last phase.
+    setImmediate(() => setImmediate(() => this.#end()))
   }
 
   #count(connection: Connection): void {

@@ -52,6 +52,8 @@ export interface AppOptions {
   readonly command: readonly string[]
   readonly env?: Record<string, string | undefined>
   readonly socketNames?: readonly string[]
+  /** A socket to pass down instead of an ephemeral one. */
+  readonly fd?: number
 }
 
 /** Starts a program on an ephemeral socket of ours, killed with its whole group after the test. */
@@ -59,7 +61,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const { command, env = {}, socketNames = ['http'] } = options
   const logFile = path.join(temporaryFolder(), 'log')
   const log = openSync(logFile, 'a')
-  const { handed, port } = await listenEphemeral('127.0.0.1', (fd, port) => {
+  const { handed, port } = await listenEphemeral('127.0.0.1', (ephemeral, port) => {
+    const fd = options.fd ?? ephemeral
     const handed = spawnWithSockets({
       command,
       cwd: appsFolder,
