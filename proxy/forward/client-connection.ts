@@ -9,10 +9,8 @@ export interface Occupant {
   clientGone(): void
   /** Its own input turned out to be malformed. True: nothing of a reply was sent yet. */
   inputBroken(): boolean
-  /** We destroyed the connection, for the sake of another request on it. */
-  connectionDestroyed(): void
-  /** Everything must go, now. */
-  cut(): void
+  /** We destroyed the connection: for the sake of another request on it, or because everything must go. */
+  connectionDestroyed(how: 'lost' | 'cut'): void
 }
 
 const connections = new WeakMap<Socket, ClientConnection>()
@@ -53,10 +51,6 @@ export class ClientConnection {
     return this.#occupants.length > 0
   }
 
-  get occupants(): readonly Occupant[] {
-    return this.#occupants
-  }
-
   enter(occupant: Occupant): void {
     this.#occupants.push(occupant)
   }
@@ -93,7 +87,7 @@ export class ClientConnection {
     if (last !== undefined && !last.received) {
       this.#occupants.pop()
       if (!last.inputBroken()) {
-        this.destroy()
+        this.socket.destroy()
         return
       }
     }
@@ -102,10 +96,10 @@ export class ClientConnection {
   }
 
   /** Destroys it; whoever else is on it is told. */
-  destroy(): void {
+  destroy(how: 'lost' | 'cut'): void {
     this.#closing = true
     this.#lastWords = null
-    for (const occupant of this.#occupants.splice(0)) occupant.connectionDestroyed()
+    for (const occupant of this.#occupants.splice(0)) occupant.connectionDestroyed(how)
     this.socket.destroy()
   }
 

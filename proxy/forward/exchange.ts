@@ -1,64 +1,38 @@
 import { randomUUID } from 'node:crypto'
-import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ReleaseId } from '../table.ts'
-import type { PendingPick, Picker, Refusal, Visit, VisitEnd } from '../visit.ts'
+import type { PendingPick, Visit, VisitEnd } from '../visit.ts'
+import { Attempt, type AttemptOwner } from './attempt.ts'
 import type { ClientConnection, Occupant } from './client-connection.ts'
-import { dial } from './dial.ts'
-import type { UpstreamListener } from './hand-over.ts'
-import { sendHandshake, switchedHead, switchFault } from './handshake.ts'
-import { sendRequest } from './http-lane.ts'
-import { writeRefusal, type FrontReply } from './refusal.ts'
-import { replyHead } from './reply-fields.ts'
-import { requestFields, type Origin, type RequestFields } from './request-fields.ts'
-import type { Rejected, Understood } from './request-checks.ts'
-import { Reply } from './response.ts'
-import { Tunnel } from './tunnel.ts'
-import type { Upstream, UpstreamPool } from './upstream-pool.ts'
 import type { EarlyBytes } from './early-bytes.ts'
-
-export type Log = (level: 'debug' | 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
-
-/** What all exchanges of a front share. */
-export interface ExchangeHouse {
-  readonly picker: Picker
-  readonly pool: UpstreamPool
-  readonly log: Log
-  readonly draining: () => boolean
-  /** An untrusted peer sent X-Forwarded-For. */
-  readonly claimed: (peer: string) => void
-}
+import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
+import { writeRefusal, type FrontReply } from './refusal.ts'
+import type { Rejected, Understood } from './request-checks.ts'
+import { requestFields, type Origin } from './request-fields.ts'
 
 /** A failed dial is picked again; the picker holds the next try back while there is nothing else to try. */
 const maxDials = 10
-/** Interim replies (1xx) before the reply itself. */
-const maxInterim = 16
-const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** Methods that change nothing (RFC 9110 9.2.1), so that sending them twice does no harm. */
+const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-/** One client's request, from its checked head to the end of its reply: picks, dials, forwards, tries again. */
-export class Exchange implements Occupant, UpstreamListener {
+/** One client's request, from its checked head to the end of its reply: picks, tries, tries again, refuses. */
+export class Exchange implements Occupant, AttemptOwner {
   readonly #house: ExchangeHouse
   readonly #connection: ClientConnection
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
-  readonly #arrivedAt = process.hrtime.bigint()
   readonly #early: EarlyBytes | null
+  readonly #arrivedAt = process.hrtime.bigint()
   #service = ''
-  #seen: Understood | null = null
-  #outgoing: RequestFields | null = null
+  #requestId: string | null = null
+  #client: ClientSide | null = null
   #failed: Set<ReleaseId> | null = null
   #dials = 0
-  #interim = 0
   #retried = false
   #continued = false
   #over = false
   #pending: PendingPick | null = null
-  #visit: Visit | null = null
-  #giveUpDial: (() => void) | null = null
-  #upstream: Upstream | null = null
-  #request: ClientRequest | null = null
-  #reply: Reply | null = null
-  #tunnel: Tunnel | null = null
+  #attempt: Attempt | null = null
 
   /** `early`: what the client sends before its handshake is answered; null for everything but a WebSocket handshake. */
   constructor(house: ExchangeHouse, connection: ClientConnection, req: IncomingMessage, res: ServerResponse, early: EarlyBytes | null) {
@@ -71,21 +45,22 @@ export class Exchange implements Occupant, UpstreamListener {
     res.on('finish', () => this.#finished())
   }
 
-  get received(): boolean {
-    return this.#req.complete
-  }
-
   /** Picks a release and forwards. */
   begin(service: string, seen: Understood, origin: Origin): void {
+    const { fields, requestId, claimed } = requestFields(this.#req.rawHeaders, seen, origin, this.#early !== null)
+    if (claimed) this.#house.claimed(origin.peer)
     this.#service = service
-    this.#seen = seen
-    this.#outgoing = requestFields(this.#req.rawHeaders, seen, origin, this.#early !== null)
-    if (this.#outgoing.claimed) this.#house.claimed(origin.peer)
-    this.#pick()
+    this.#requestId = requestId
+    this.#client = {
+      req: this.#req, res: this.#res, connection: this.#connection, early: this.#early, seen, fields,
+      repeatable: seen.body === 'none' && safe.has(this.#req.method ?? ''),
+    }
+    this.#pick(this.#client)
   }
 
-  /** Answers without picking anything, and closes the connection: whether its peer and we read the same is in doubt. */
+  /** Answers without picking anything, and closes: whether the client and we read the same is in doubt. */
   reject(rejected: Rejected): void {
+    this.#connection.close()
     this.#refuse(rejected, true)
   }
 
@@ -94,12 +69,12 @@ export class Exchange implements Occupant, UpstreamListener {
     this.#refuse(reply, false)
   }
 
-  clientGone(): void {
-    this.#abandon('client-gone')
+  get received(): boolean {
+    return this.#req.complete
   }
 
-  connectionDestroyed(): void {
-    this.#abandon('lost')
+  clientGone(): void {
+    this.#abandon('client-gone')
   }
 
   inputBroken(): boolean {
@@ -108,123 +83,86 @@ export class Exchange implements Occupant, UpstreamListener {
     return unsent
   }
 
-  cut(): void {
-    if (this.#over) return
-    if (this.#tunnel !== null) {
-      this.#tunnel.cut()
-      return
-    }
-    this.#abandon('cut')
-    this.#leaveDestroying()
+  connectionDestroyed(how: 'lost' | 'cut'): void {
+    this.#abandon(how)
   }
 
-  onEarly(request: ClientRequest, information: InformationEvent): void {
-    if (request !== this.#request) return
-    this.#interim += 1
-    if (this.#interim > maxInterim) {
-      this.#badReply(`it sends more than ${maxInterim} interim replies`)
+  dialFailed(error: Error): void {
+    this.#house.log('debug', 'forward.dial-failed', this.#facts(error.message))
+    this.#dials += 1
+    const attempt = this.#attempt
+    if (this.#dials >= maxDials || attempt === null || this.#client === null) {
+      this.#lose({ status: 502, code: 'dial-failed', reason: 'The release takes no connection.', retryAfterSeconds: 1 })
       return
     }
-    if (information.statusCode !== 103 || this.#req.httpVersion === '1.0' || this.#early !== null) return
-    try {
-      this.#res.writeEarlyHints(information.headers as Record<string, string | string[]>)
-    } catch {
-      // Node takes well-formed Link fields only. A hint is not worth a request.
-    }
+    this.#failed ??= new Set()
+    this.#failed.add(attempt.visit.release)
+    attempt.end('not-sent')
+    this.#pick(this.#client)
   }
 
-  onReply(request: ClientRequest, incoming: IncomingMessage): void {
-    if (request !== this.#request) {
-      incoming.destroy()
-      return
-    }
-    const status = incoming.statusCode ?? 0
-    const head = replyHead(incoming.rawHeaders, status)
-    if (this.#upstream !== null) this.#upstream.keepAliveMs = head.keepAliveMs
-    const fault = head.fault ?? (incoming.httpVersion.startsWith('1.') ? null : 'it is not HTTP/1')
-    if (fault !== null) {
-      this.#badReply(fault)
-      return
-    }
-    // A reply that comes before the whole request: the rest of the request would stand where the next one begins.
-    if (!this.received) this.#res.shouldKeepAlive = false
-    this.#announceClose()
-    try {
-      this.#reply = new Reply(this.#res, incoming, head, () => this.#broken())
-    } catch (error) {
-      this.#badReply(String(error))
-      return
-    }
-    this.#visit?.answered(status)
-    if (head.eventStream !== 'no') {
-      const reply = this.#reply
-      this.#visit?.becomes('stream', () => reply.endAtBoundary())
-    }
-  }
-
-  onSwitched(request: ClientRequest, incoming: IncomingMessage, socket: Socket, head: Buffer): void {
-    if (request !== this.#request || this.#early === null) {
-      socket.destroy()
-      if (request === this.#request) this.#badReply('it switches protocols unasked')
-      return
-    }
-    const fault = switchFault(this.#req, incoming)
-    const visit = this.#visit
-    if (fault !== null || visit === null) {
-      socket.destroy()
-      this.#badReply(fault ?? 'nobody waits for it')
-      return
-    }
-    visit.answered(101)
-    const client = this.#connection.socket
-    this.#res.detachSocket(client)
-    client.write(switchedHead(incoming), 'latin1')
-    const tunnel = new Tunnel(client, socket, (how) => {
-      this.#over = true
-      visit.end(how)
-      this.#connection.leave(this)
-    })
-    this.#tunnel = tunnel
-    visit.becomes('upgraded', () => tunnel.endInOrder())
-    tunnel.start(this.#early.take(), head)
-  }
-
-  onFailed(request: ClientRequest, error: Error): void {
-    if (request !== this.#request || this.#over) return
-    // After a complete reply it concerns the connection only, which Node has destroyed already.
-    if (this.#reply?.complete === true) return
-    if (this.#reply !== null) {
-      this.#broken()
-      return
-    }
-    const upstream = this.#upstream
-    const untouched = upstream !== null && upstream.socket.bytesRead === upstream.readBefore
-    if (untouched && !this.#retried && this.#mayRepeat()) {
+  unanswered(error: Error): void {
+    const client = this.#client
+    if (client?.repeatable === true && !this.#retried) {
       this.#retried = true
-      this.#request = null
-      this.#endVisit('retried')
-      this.#pick()
+      this.#attempt?.end('retried')
+      this.#pick(client)
       return
     }
-    this.#house.log('warn', 'forward.failed', { ...this.#facts(), error: error.message })
-    this.#lose({
-      status: 502, code: untouched ? 'upstream-gone' : 'bad-reply',
-      reason: untouched ? 'The release closed the connection without a reply.' : 'The release gave a reply that cannot be passed on.',
-    })
+    this.#house.log('warn', 'forward.unanswered', this.#facts(error.message))
+    this.#lose({ status: 502, code: 'upstream-gone', reason: 'The release closed the connection without a reply.' })
   }
 
-  #pick(): void {
+  badReply(why: string): void {
+    this.#house.log('warn', 'forward.bad-reply', this.#facts(why))
+    this.#lose({ status: 502, code: 'bad-reply', reason: 'The release gave a reply that cannot be passed on.' })
+  }
+
+  /** A clean end would be a lie. */
+  brokenOff(): void {
+    this.#house.log('warn', 'forward.broken-off', this.#facts('the reply ended before its end'))
+    this.#abandon('lost')
+    this.#connection.leave(this)
+    this.#connection.destroy('lost')
+  }
+
+  connected(): void {
+    if (this.#client?.seen.awaitsContinue !== true || this.#continued) return
+    this.#continued = true
+    this.#res.writeContinue()
+  }
+
+  /** During a drain the last reply in line says that the connection ends with it. */
+  replying(): void {
+    if (this.#house.draining() && this.#connection.isLast(this)) this.#res.shouldKeepAlive = false
+    if (!this.#res.shouldKeepAlive) this.#connection.close()
+  }
+
+  tunnelEnded(): void {
+    this.#over = true
+    this.#connection.leave(this)
+  }
+
+  cut(): void {
+    this.#abandon('cut')
+    this.#connection.leave(this)
+    this.#connection.destroy('lost')
+  }
+
+  #pick(client: ClientSide): void {
     let answered = false
+    this.#attempt = null
     const pending = this.#house.picker.pick({
       service: this.#service,
       arrivedAt: this.#arrivedAt,
       failed: this.#failed,
-      picked: (visit) => {
+      picked: (visit: Visit) => {
         answered = true
         this.#pending = null
-        this.#picked(visit)
+        this.#attempt = new Attempt(this.#house, client, visit, this)
+        this.#attempt.start(this.#retried)
       },
-      refused: (refusal: Refusal) => {
+      refused: (refusal) => {
         answered = true
         this.#pending = null
         this.#refuse(refusal, false)
@@ -233,99 +171,16 @@ export class Exchange implements Occupant, UpstreamListener {
     if (!answered) this.#pending = pending
   }
 
-  #picked(visit: Visit): void {
-    this.#visit = visit
-    visit.onCut(() => { if (this.#visit === visit) this.cut() })
-    const pooled = this.#retried || this.#early !== null ? null : this.#house.pool.take(visit.release, !this.#mayRepeat())
-    if (pooled !== null) {
-      this.#send(pooled)
-      return
-    }
-    this.#dials += 1
-    this.#giveUpDial = dial(visit.target, (error, socket) => {
-      this.#giveUpDial = null
-      if (error === null) this.#send(this.#house.pool.adopt(socket, visit.release))
-      else this.#dialFailed(visit, error)
-    })
-  }
-
-  #dialFailed(visit: Visit, error: Error): void {
-    this.#house.log('debug', 'forward.dial-failed', { ...this.#facts(), error: error.message })
-    if (this.#dials >= maxDials) {
-      this.#lose({ status: 502, code: 'dial-failed', reason: 'The release takes no connection.', retryAfterSeconds: 1 })
-      return
-    }
-    this.#failed ??= new Set()
-    this.#failed.add(visit.release)
-    this.#endVisit('not-sent')
-    this.#pick()
-  }
-
-  #send(upstream: Upstream): void {
-    const seen = this.#seen as Understood
-    const { fields } = this.#outgoing as RequestFields
-    this.#upstream = upstream
-    upstream.idle = false
-    upstream.readBefore = upstream.socket.bytesRead
-    if (seen.awaitsContinue && !this.#continued) {
-      this.#continued = true
-      this.#res.writeContinue()
-    }
-    this.#request = this.#early === null
-      ? sendRequest(this.#req, this.#res, fields, seen.target, upstream.socket, this)
-      : sendHandshake(fields, seen.target, upstream.socket, this)
-    if (seen.body === 'chunked') this.#forwardTrailers(this.#request)
-  }
-
-  /** The body is piped, and the pipe ends the request: trailers must be there just before. */
-  #forwardTrailers(request: ClientRequest): void {
-    this.#req.prependOnceListener('end', () => {
-      if (this.#req.rawTrailers.length === 0 || request.destroyed) return
-      const trailers = requestTrailers(this.#req.rawTrailers)
-      if (trailers.length > 0) request.addTrailers(trailers)
-    })
-  }
-
-  #mayRepeat(): boolean {
-    return this.#seen?.body === 'none' && repeatable.has(this.#req.method ?? '')
-  }
-
-  /** The reply cannot be passed on, and nothing of it was. */
-  #badReply(why: string): void {
-    if (this.#over) return
-    this.#house.log('warn', 'forward.bad-reply', { ...this.#facts(), error: why })
-    this.#lose({ status: 502, code: 'bad-reply', reason: 'The release gave a reply that cannot be passed on.' })
-  }
-
-  /** The reply broke off when some of it was with the client already: a clean end would be a lie. */
-  #broken(): void {
-    if (this.#over) return
-    this.#house.log('warn', 'forward.broken', this.#facts())
-    this.#abandon('lost')
-    this.#leaveDestroying()
-  }
-
   /** The client is there and gets an error instead of its reply. */
   #lose(reply: FrontReply): void {
-    const request = this.#request
-    this.#request = null
-    request?.destroy()
-    this.#upstream?.socket.destroy()
-    this.#endVisit('lost')
+    this.#attempt?.end('lost')
     this.#refuse(reply, false)
   }
 
   #refuse(reply: FrontReply, close: boolean): void {
-    if (this.#over || this.#res.headersSent) return
-    if (close) this.#connection.close()
-    this.#announceClose()
-    writeRefusal(this.#req, this.#res, reply, this.#outgoing?.requestId ?? randomUUID(), close)
-    if (!this.#res.shouldKeepAlive) this.#connection.close()
-  }
-
-  /** During a drain the last reply in line says that the connection ends with it. */
-  #announceClose(): void {
-    if (this.#house.draining() && this.#connection.isLast(this)) this.#res.shouldKeepAlive = false
+    if (close || !this.received) this.#res.shouldKeepAlive = false
+    this.replying()
+    writeRefusal(this.#req, this.#res, reply, this.#requestId ?? randomUUID())
     if (!this.#res.shouldKeepAlive) this.#connection.close()
   }
 
@@ -333,42 +188,25 @@ export class Exchange implements Occupant, UpstreamListener {
   #finished(): void {
     if (this.#over) return
     this.#over = true
-    const early = this.#reply?.endedEarly === true
-    this.#endVisit(early ? 'graceful' : 'complete')
-    const request = this.#request
-    // A reply before the whole request: what is left of it is read and thrown away, and its connection upstream with it.
-    if (request !== null && !request.writableFinished) {
+    const early = this.#attempt?.endedEarly === true
+    this.#attempt?.end(early ? 'graceful' : 'complete')
+    if (!this.received) {
+      // A reply before the whole request: what is left of it is thrown away.
       this.#req.unpipe()
-      request.destroy()
+      this.#req.resume()
     }
-    if (!this.received) this.#req.resume()
     this.#connection.leave(this)
     if (early) this.#connection.closeWhenIdle()
   }
 
-  /** Ends everything that is under way for this request; its client's connection is left to the caller. */
   #abandon(how: VisitEnd): void {
-    if (this.#over || this.#tunnel !== null) return
-    this.#over = true
+    if (this.#over) return
+    if (this.#attempt?.tunnelled !== true) this.#over = true
     this.#pending?.cancel()
-    this.#giveUpDial?.()
-    this.#endVisit(how)
-    this.#request?.destroy()
-    this.#upstream?.socket.destroy()
+    this.#attempt?.end(how)
   }
 
-  #leaveDestroying(): void {
-    this.#connection.leave(this)
-    this.#connection.destroy()
-  }
-
-  #endVisit(how: VisitEnd): void {
-    const visit = this.#visit
-    this.#visit = null
-    visit?.end(how)
-  }
-
-  #facts(): Record<string, unknown> {
-    return { service: this.#service, release: this.#visit?.release, method: this.#req.method, requestId: this.#outgoing?.requestId }
+  #facts(error: string): Record<string, unknown> {
+    return { service: this.#service, release: this.#attempt?.visit.release, method: this.#req.method, requestId: this.#requestId, error }
   }
 }

@@ -12,19 +12,18 @@ export interface FrontReply {
 
 /**
  * Writes a refusal: plain text, or JSON where the Accept field prefers it; no-store, since it says what is so now.
- * The connection is kept unless a body is still coming: reading all of it just to throw it away could take for ever.
+ * What still comes of the request is thrown away; whether the connection is kept is for the caller to say beforehand.
  */
-export function writeRefusal(req: IncomingMessage, res: ServerResponse, reply: FrontReply, requestId: string, close: boolean): void {
+export function writeRefusal(req: IncomingMessage, res: ServerResponse, reply: FrontReply, requestId: string): void {
   const body = refusalBody(reply, requestId, wantsJson(req))
   const fields = [
     'Content-Type', body.type,
     'Content-Length', String(Buffer.byteLength(body.text)),
     'Cache-Control', 'no-store',
   ]
-  if (reply.retryAfterSeconds != null) fields.push('Retry-After', String(reply.retryAfterSeconds))
+  if (reply.retryAfterSeconds !== undefined && reply.retryAfterSeconds !== null) fields.push('Retry-After', String(reply.retryAfterSeconds))
   if (reply.status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
-  if (close || !req.complete) res.shouldKeepAlive = false
-  res.writeHead(reply.status, fields)
+  res.writeHead(reply.status, STATUS_CODES[reply.status] ?? '', fields)
   res.end(body.text)
   req.resume()
 }

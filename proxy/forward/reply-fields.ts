@@ -16,10 +16,7 @@ const ofThisHop: ReadonlySet<string> = new Set([
 ])
 const none: readonly string[] = Object.freeze([])
 
-/**
- * Reads a reply's raw fields. `framed`: the reply has a body of its own (false for 204, which has none and must not
- * say a length, RFC 9110 8.6).
- */
+/** Reads a reply's raw fields. A 204 has no body and must not say a length (RFC 9110 8.6): that field is left out. */
 export function replyHead(raw: readonly string[], status: number): ReplyHead {
   const nominated = nominatedBy(raw)
   const fields: string[] = []
@@ -77,20 +74,4 @@ function nominatedBy(raw: readonly string[]): readonly string[] {
 function hintOf(value: string): number | null {
   const seconds = /(?:^|[\s,;])timeout\s*=\s*"?([0-9]{1,6})/i.exec(value)?.[1]
   return seconds === undefined ? null : Number(seconds) * 1000
-}
-
-const notInTrailers = /^(?:connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|host|authorization|cookie|set-cookie|forwarded|x-real-ip|x-request-id|x-forwarded-.*|x-gracer-.*|gracer-.*|content-.*|cache-control|age|date|expires|location|range|max-forwards|pragma|retry-after|vary|www-authenticate|if-.*|.*_.*)$/i
-const maxTrailers = 100
-
-/**
- * The trailers that may be passed on: none that frames, routes, authenticates or changes how the body is read
- * (RFC 9110 6.5.1), and not more than 100.
- */
-export function trailerFields(raw: readonly string[]): [string, string][] {
-  const passed: [string, string][] = []
-  for (let at = 0; at < raw.length && passed.length < maxTrailers; at += 2) {
-    const name = raw[at] as string
-    if (!notInTrailers.test(name)) passed.push([name, raw[at + 1] as string])
-  }
-  return passed
 }

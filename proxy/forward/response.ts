@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { EventBoundary } from './event-boundary.ts'
-import { trailerFields, type ReplyHead } from './reply-fields.ts'
+import type { ReplyHead } from './reply-fields.ts'
+import { trailerFields } from './trailers.ts'
 
 /**
  * Writes an upstream's reply to the client: the head at once, the body under back-pressure, trailers where Node allows

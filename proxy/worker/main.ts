@@ -45,13 +45,17 @@ const drains = new Drains({ ledger, retire: (release) => front.retire(release), 
 const worker = new Worker({
   routes, ledger, picker, drains, front, tableFile: start.tableFile, log,
   listen() {
-    const fd = sockets.take('public')
+    const socket = sockets.take({ name: 'public' })
+    if (socket === undefined) {
+      say({ type: 'listen-failed', code: 'no-socket', message: 'no socket named "public" was passed down' })
+      process.exit(1)
+    }
     front.server.once('error', (error: NodeJS.ErrnoException) => {
       say({ type: 'listen-failed', code: error.code ?? 'unknown', message: error.message })
       log.error('worker.listen-failed', { error: error.message })
       process.exit(1)
     })
-    front.server.listen({ fd, backlog: 4_096 }, () => say({ type: 'listening' }))
+    front.server.listen({ fd: socket.fd, backlog: 4_096 }, () => say({ type: 'listening' }))
   },
   exit: (code) => process.exit(code),
 })

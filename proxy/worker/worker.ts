@@ -12,6 +12,8 @@ import type { WorkerRoutes } from './routes.ts'
 /** How often a changed ledger is sent without being asked for: what is lost of it when a worker is killed. */
 const ledgerMs = 100
 const aliveMs = 1_000
+/** At a shutdown an idle client connection gets this long to send what it was about to send. */
+const shutdownIdleMs = 500
 /** Closing what is left after every visit has ended or was cut. */
 const lastWordsMs = 1_000
 
@@ -76,7 +78,7 @@ export class Worker {
         this.#sendLedger(message.report)
         break
       case 'leave':
-        this.leave(message.deadlines)
+        this.leave(message.deadlines, shutdownIdleMs)
         break
     }
   }
@@ -92,13 +94,16 @@ export class Worker {
     if (!this.#listening) this.#parts.exit(0)
   }
 
-  /** Stop accepting at once, finish what is under way, end. */
-  leave(deadlines: DrainDeadlines = orphanDeadlines): void {
+  /**
+   * Stop accepting at once, finish what is under way, end. With a master that ends too, idle connections are closed
+   * soon; where another master takes over, they keep their keep-alive time, so that no request on its way is reset.
+   */
+  leave(deadlines: DrainDeadlines = orphanDeadlines, idleGraceMs = Infinity): void {
     if (this.#leaving) return
     this.#leaving = true
     const { front, drains, ledger, exit } = this.#parts
     front.drain()
-    for (const release of this.#parts.ledger.releases()) drains.start(release, deadlines)
+    for (const release of ledger.releases()) drains.start(release, deadlines)
     const latest = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000 + lastWordsMs
     const end = (): void => {
       this.#sendLedger(null)
@@ -107,10 +112,12 @@ export class Worker {
       process.disconnect?.()
       exit(0)
     }
+    let lastBusy = performance.now()
     const timer = setInterval(() => {
       // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
-      const busy = this.#parts.ledger.releases().some((release) => ledger.inFlight(release) > 0)
-      if (!busy && front.connections() === 0) {
+      const busy = ledger.releases().some((release) => ledger.inFlight(release) > 0)
+      if (busy) lastBusy = performance.now()
+      if (!busy && (front.connections() === 0 || performance.now() - lastBusy > idleGraceMs)) {
         clearInterval(timer)
         end()
       }

@@ -1,0 +1,149 @@
+import { GracerError } from '../inherit/gracer-error.ts'
+import type { ControlEvent, ControlHandlers } from './control/handlers.ts'
+import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './control/shapes.ts'
+import type { MasterLink } from './master-link.ts'
+import { findRecord, findTarget } from './service/find-target.ts'
+import type { Service } from './service/service.ts'
+import { nextStep, serviceStatus } from './service/status.ts'
+import { canUndo } from './swap/swap.ts'
+import { findRelease, labelOf, stateOf, type ReleaseRecord } from './swap/state.ts'
+
+export interface HandlerOptions {
+  readonly link: MasterLink
+  readonly version: string
+  readonly services: ReadonlyMap<string, Service>
+}
+
+type Listener = (event: ControlEvent) => void
+
+/** What the control socket's orders do. */
+export function createHandlers(options: HandlerOptions): ControlHandlers {
+  const { link, services } = options
+
+  const serviceNamed = (name: string): Service => {
+    const found = services.get(name)
+    if (found !== undefined) return found
+    throw new GracerError(`there is no service ${name}`, { code: 'no-such-service', exitCode: 2, hint: `There is: ${[...services.keys()].join(', ')}.` })
+  }
+
+  const recordOf = (service: Service, label: string | null): ReleaseRecord => {
+    const { state } = service.runner
+    const record = label === null ? (state.releases.at(-1) ?? null) : findRecord(state, label)
+    if (record !== null) return record
+    throw new GracerError(label === null ? 'nothing has been deployed yet' : `there is no release ${label}`, { code: 'no-such-release', exitCode: 2, hint: 'gracer status lists what there is.' })
+  }
+
+  const status = async (): Promise<Status> => {
+    const figures = await link.figures()
+    return {
+      schema: 1,
+      version: options.version,
+      listen: link.hello.listen,
+      proxy: { pid: link.hello.masterPid, workers: figures?.workers ?? [] },
+      agent: { pid: process.pid },
+      violations: Math.max(0, ...(figures?.services ?? []).map((one) => one.violations)),
+      lost: (figures?.services ?? []).reduce((total, one) => total + one.lost, 0),
+      services: [...services.values()].map(({ runner }) => serviceStatus(runner.state, figures, runner.boots)),
+    }
+  }
+
+  /** A swap that somebody else rolled back has failed for the one who asked for it. */
+  const forSwap = (listener: Listener): Listener => (event) =>
+    listener(event.kind === 'outcome' && event.outcome === 'rolled-back' ? { ...event, exitCode: 1 } : event)
+
+  const swap = (name: string, request: SwapRequest, listener: Listener): void => {
+    const service = serviceNamed(name)
+    const { runner } = service
+    // An invalid config refuses the swap and touches nothing.
+    service.readConfig()
+    const found = findTarget(request.target ?? null, runner.state, service.drops, service.workingFolder)
+    if (request.dryRun === true) return listener(dryRun(service, found.source, found.name))
+    let release: string | null = null
+    let timer: NodeJS.Timeout | null = null
+    const following: Listener = (event) => {
+      if (event.kind === 'phase' && event.phase === 'flipped' && timer !== null) clearTimeout(timer)
+      if (event.kind === 'outcome' && timer !== null) clearTimeout(timer)
+      release = event.release
+      forSwap(listener)(event)
+    }
+    const command = runner.audience.command(following)
+    if (request.timeoutMs !== undefined) {
+      const { timeoutMs } = request
+      timer = setTimeout(() => {
+        if (release !== null) runner.dispatch({ type: 'undo', release, how: 'timed-out', reason: `not flipped within ${timeoutMs} ms` })
+      }, timeoutMs)
+    }
+    if (found.remark !== null) runner.story.add(null, found.remark)
+    runner.dispatch({
+      type: 'deploy',
+      request: { origin: 'swap', source: found.source, name: found.name, dropKey: found.dropKey, command, supersede: request.supersede === true, noticedAt: Date.now() },
+    })
+  }
+
+  return {
+    status,
+    history: (name, n): Receipt[] => serviceNamed(name).runner.history.newest(n),
+    explain(name, label): Explanation {
+      const service = serviceNamed(name)
+      const { state, story, history } = service.runner
+      const record = recordOf(service, label)
+      return {
+        schema: 1, service: name, release: record.id, name: record.name, state: stateOf(state, record), live: labelOf(findRelease(state, state.committed.live)),
+        story: story.of(record.id).map(({ at, what }) => ({ at, what })), failure: record.outcome?.failure ?? null, receipt: history.of(record.id), next: nextStep(state, record),
+      }
+    },
+    logs(name, label) {
+      const service = serviceNamed(name)
+      const { state } = service.runner
+      const record = label === null ? (findRelease(state, state.committed.live) ?? recordOf(service, null)) : recordOf(service, label)
+      return { release: labelOf(record) ?? record.id, file: service.logFile(record.id) }
+    },
+    events(listener) {
+      const ends = [...services.values()].map(({ runner }) => runner.audience.watch(listener))
+      return () => ends.forEach((end) => end())
+    },
+    swap,
+    rollback(name, label, listener) {
+      const service = serviceNamed(name)
+      const { runner } = service
+      const to = label === null ? null : recordOf(service, label).id
+      runner.dispatch({ type: 'rollback', to, command: runner.audience.command(listener) })
+    },
+    restart(name, listener) {
+      const service = serviceNamed(name)
+      const { runner } = service
+      service.readConfig()
+      const live = findRelease(runner.state, runner.state.committed.live) ?? findRelease(runner.state, runner.state.confirmed)
+      if (live === undefined) throw new GracerError('there is no live release to restart', { code: 'nothing-live', exitCode: 2, hint: 'Deploy one: gracer swap PATH.' })
+      const command = runner.audience.command(forSwap(listener))
+      runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, name: live.name, dropKey: null, command, supersede: false, noticedAt: Date.now() } })
+    },
+    undo(name, label): Promise<Outcome> {
+      const { runner } = serviceNamed(name)
+      const record = findRecord(runner.state, label)
+      if (record === null || runner.state.swap?.release !== record.id || !canUndo(runner.state)) {
+        throw new GracerError(`${label} cannot be undone: it is not before its flip`, { code: 'too-late', exitCode: 4, hint: 'To go back to the release before it: gracer rollback.' })
+      }
+      return new Promise((resolve) => {
+        const end = runner.audience.watch((event) => {
+          if (event.kind !== 'outcome' || event.release !== record.id) return
+          end()
+          resolve(event)
+        })
+        runner.dispatch({ type: 'undo', release: record.id, how: 'aborted', reason: 'undone by command' })
+      })
+    },
+    down: () => link.say({ type: 'down' }),
+  }
+}
+
+function dryRun(service: Service, source: string, name: string | null): Outcome {
+  const { state } = service.runner
+  const live = labelOf(findRelease(state, state.committed.live))
+  const plan = service.plan(source)
+  return {
+    schema: 1, kind: 'outcome', service: service.name, release: null, name, outcome: 'dry-run', exitCode: 0, live,
+    message: `${source} would be booted as v${state.nextNumber} with ${JSON.stringify(plan.command.join(' '))}, its socket ${plan.socket === 'inherit' ? 'passed down' : 'by PORT'}, and take the place of ${live ?? 'nothing'}`,
+    hint: null, failure: null, receipt: null,
+  }
+}

@@ -1,0 +1,88 @@
+import { GracerError } from '../inherit/gracer-error.ts'
+import { openLog } from '../proxy/log.ts'
+import { loadConfig } from './config/load.ts'
+import type { ServiceConfig } from './config/types.ts'
+import { startControlServer } from './control/server.ts'
+import { createHandlers } from './handlers.ts'
+import { awaitHello, MasterLink } from './master-link.ts'
+import { Service } from './service/service.ts'
+import type { AgentStart } from './start.ts'
+import { openStateFolder } from './state-folder.ts'
+import { packageVersion } from './version.ts'
+
+// The program that the master starts as its agent: composition only.
+
+const aliveMs = 1_000
+
+const start = JSON.parse(process.argv[2] ?? '{}') as AgentStart
+const state = openStateFolder(start.state)
+const log = openLog(state.logFile, 'agent', start.logLevel)
+process.title = 'gracer agent'
+
+// Its channel alone is obeyed: a Ctrl-C in the terminal is for the master to judge.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('SIGHUP', () => {})
+// Without a master there is nothing an agent could order.
+process.on('disconnect', () => process.exit(0))
+process.on('uncaughtException', (error) => {
+  log.error('agent.uncaught', { error: error.message, stack: error.stack })
+  // The next agent finds the journal as it was before this step, and finishes or undoes.
+  process.exit(1)
+})
+
+const link = new MasterLink(await awaitHello())
+setInterval(() => link.say({ type: 'alive' }), aliveMs)
+
+const readAll = (): ReturnType<typeof loadConfig> => loadConfig({ ...(start.configFile === null ? {} : { file: start.configFile }), cwd: start.cwd, overrides: start.overrides })
+const config = readAll()
+
+function readService(name: string): ServiceConfig {
+  const found = readAll().services.find((service) => service.name === name)
+  if (found !== undefined) return found
+  throw new GracerError(`the config no longer has a service ${name}`, { code: 'config-invalid', exitCode: 2 })
+}
+
+const services = new Map(
+  config.services.map((one) => [
+    one.name,
+    new Service({ name: one.name, link, state, log, readConfig: () => readService(one.name), workingFolder: one.releases === null ? config.base : null }),
+  ]),
+)
+link.listen((message) => {
+  switch (message.type) {
+    case 'quiesce':
+      void quiesce()
+      break
+    case 'exit':
+      process.exit(0)
+      break
+    case 'fell-back':
+      services.get(message.service)?.runner.fromMaster(message)
+      break
+    default:
+      // Releases are numbered within a service; with one service all are its own.
+      for (const { runner } of services.values()) runner.fromMaster(message)
+  }
+})
+
+const control = await startControlServer({
+  socketPath: state.controlSocket,
+  handlers: createHandlers({ link, version: packageVersion(), services }),
+  log: { warn: (fields, message) => log.warn('control.warn', fields, message), error: (fields, message) => log.error('control.error', fields, message) },
+})
+for (const service of services.values()) await service.start()
+link.say({ type: 'ready' })
+log.info('agent.ready', { epoch: link.hello.epoch })
+
+async function quiesce(): Promise<void> {
+  await Promise.all([...services.values()].map((service) => service.close()))
+  const drains = config.services.map((service) => service.drain)
+  const longest = (field: 'timeoutMs' | 'streamsMs' | 'upgradedMs' | 'spreadMs' | 'stopMs'): number => Math.max(...drains.map((drain) => drain[field]))
+  link.say({
+    type: 'quiesced',
+    deadlines: { timeoutMs: longest('timeoutMs'), streamsMs: longest('streamsMs'), upgradedMs: longest('upgradedMs'), spreadMs: longest('spreadMs') },
+    stopMs: longest('stopMs'),
+  })
+  await control.close()
+}

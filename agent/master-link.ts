@@ -1,0 +1,125 @@
+import { isMessage, sendToParent } from '../proxy/channel.ts'
+import type { ServiceFigures } from '../proxy/figures.ts'
+import type { DrainDeadlines, FromAgent, SpawnOrder, ToAgent } from '../proxy/messages.ts'
+import type { ProposedRoute } from '../proxy/table.ts'
+
+export type Hello = Extract<ToAgent, { type: 'hello' }>
+
+export interface RouteAnswer {
+  committed(number: number): void
+  refused(message: string): void
+  /** All workers have let their parked requests go. */
+  done(longestParkMs: number): void
+}
+
+export interface Figures {
+  readonly services: readonly ServiceFigures[]
+  readonly workers: readonly number[]
+}
+
+/** A master that does not answer a report by then is too busy to be asked: the caller goes on without. */
+const reportMs = 2_000
+
+/** The agent's end of its channel to the master. Changes of the table are sent one at a time, whatever the service. */
+export class MasterLink {
+  readonly hello: Hello
+  readonly #routes = new Map<number, RouteAnswer>()
+  readonly #queue: { readonly route: ProposedRoute; readonly answer: RouteAnswer }[] = []
+  readonly #reports = new Map<number, (figures: Figures | null) => void>()
+  #next = 1
+  #changing = false
+
+  constructor(hello: Hello) {
+    this.hello = hello
+  }
+
+  /** What the master says that is not an answer. */
+  listen(listener: (message: ToAgent) => void): void {
+    process.on('message', (value) => {
+      if (!isMessage(value)) return
+      const message = value as ToAgent
+      if (!this.#answered(message)) listener(message)
+    })
+  }
+
+  say(message: FromAgent): void {
+    sendToParent(message)
+  }
+
+  route(route: ProposedRoute, answer: RouteAnswer): void {
+    this.#queue.push({ route, answer })
+    this.#nextRoute()
+  }
+
+  spawn(order: SpawnOrder): void {
+    this.say({ type: 'spawn', epoch: this.hello.epoch, order })
+  }
+
+  signal(release: string, signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.say({ type: 'signal', epoch: this.hello.epoch, release, signal })
+  }
+
+  drain(release: string, deadlines: DrainDeadlines): void {
+    this.say({ type: 'drain', epoch: this.hello.epoch, release, deadlines })
+  }
+
+  /** What all workers have counted, as of now; null where the master does not answer. */
+  figures(): Promise<Figures | null> {
+    const request = this.#next
+    this.#next += 1
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#reports.get(request)?.(null), reportMs)
+      this.#reports.set(request, (figures) => {
+        clearTimeout(timer)
+        this.#reports.delete(request)
+        resolve(figures)
+      })
+      this.say({ type: 'report', request })
+    })
+  }
+
+  #nextRoute(): void {
+    const next = this.#changing ? undefined : this.#queue.shift()
+    if (next === undefined) return
+    this.#changing = true
+    const request = this.#next
+    this.#next += 1
+    this.#routes.set(request, next.answer)
+    this.say({ type: 'route', epoch: this.hello.epoch, request, route: next.route })
+  }
+
+  #answered(message: ToAgent): boolean {
+    switch (message.type) {
+      case 'committed':
+        this.#routes.get(message.request)?.committed(message.number)
+        return true
+      case 'refused':
+      case 'flip-done': {
+        const answer = this.#routes.get(message.request)
+        this.#routes.delete(message.request)
+        this.#changing = false
+        if (message.type === 'refused') answer?.refused(message.message)
+        else answer?.done(message.longestParkMs)
+        this.#nextRoute()
+        return true
+      }
+      case 'figures':
+        this.#reports.get(message.request)?.({ services: message.figures, workers: message.workers })
+        return true
+      default:
+        return false
+    }
+  }
+}
+
+/** Waits for the master's first word; the message is not lost, however early it comes. */
+export function awaitHello(): Promise<Hello> {
+  return new Promise((resolve) => {
+    const listener = (value: unknown): void => {
+      if (!isMessage(value) || value.type !== 'hello') return
+      process.off('message', listener)
+      resolve(value as unknown as Hello)
+    }
+    process.on('message', listener)
+  })
+}

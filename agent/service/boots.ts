@@ -1,0 +1,245 @@
+import { mkdirSync, writeFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { GracerError } from '../../inherit/gracer-error.ts'
+import type { Log } from '../../proxy/log.ts'
+import { lastLines, sizeOf } from '../boot/last-lines.ts'
+import { planBoot, realFolder } from '../boot/plan.ts'
+import type { ServiceConfig } from '../config/types.ts'
+import type { Failure } from '../control/shapes.ts'
+import { diffManifests, takeManifest, type Manifest } from '../drops/manifest.ts'
+import { checkHealth } from '../health/check.ts'
+import { portBelongsTo, portsOf } from '../health/port-owner.ts'
+import { probe } from '../health/probe.ts'
+import { watchHealth } from '../health/watch.ts'
+import type { MasterLink } from '../master-link.ts'
+import type { SwapEvent } from '../swap/events.ts'
+import { failureAt } from '../swap/swap.ts'
+import type { ReleaseRecord } from '../swap/state.ts'
+
+const mostFiles = 200_000
+
+export interface BootsOptions {
+  readonly service: string
+  readonly folder: string
+  readonly link: MasterLink
+  readonly log: Log
+  readonly logFile: (release: string) => string
+  /** The config as it is now, read again. Throws GracerError where it is not valid. */
+  readonly config: () => ServiceConfig
+  readonly dispatch: (event: SwapEvent) => void
+  /** For the terminal and the story: how the checking goes on. */
+  readonly detail: (release: string, detail: string) => void
+}
+
+/** Whatever concerns the process of a release: taking in, starting, checking and watching it. */
+export class Boots {
+  readonly #options: BootsOptions
+  readonly #configs = new Map<string, ServiceConfig>()
+  readonly #manifests = new Map<string, Promise<Manifest | GracerError>>()
+  readonly #logFrom = new Map<string, number>()
+  readonly #checks = new Map<string, AbortController>()
+  readonly #watches = new Map<string, AbortController>()
+  readonly #ready = new Map<string, () => void>()
+  /** Releases on a port of their own whose process could not be read. */
+  readonly unverified = new Set<string>()
+  readonly remarks = new Map<string, string>()
+
+  constructor(options: BootsOptions) {
+    this.#options = options
+    mkdirSync(join(options.folder, 'manifests'), { recursive: true, mode: 0o700 })
+  }
+
+  configOf(release: string): ServiceConfig {
+    const known = this.#configs.get(release)
+    if (known !== undefined) return known
+    const config = this.#options.config()
+    this.#configs.set(release, config)
+    return config
+  }
+
+  /** Reads the config again, decides how the release is started, and takes down what lies in its folder. */
+  async takeIn(record: ReleaseRecord): Promise<void> {
+    const { dispatch, config } = this.#options
+    try {
+      const current = config()
+      this.#configs.set(record.id, current)
+      const source = realFolder(record.source)
+      await this.#checkUnchanged(record, source)
+      // Beside the boot: it need not be known before the health check has passed.
+      if (record.dropKey !== null) this.#manifests.set(record.id, takeManifest(source, { maxFiles: mostFiles }).catch(asGracerError))
+      dispatch({ type: 'taken-in', release: record.id, plan: planBoot(current, source) })
+    } catch (error) {
+      dispatch({ type: 'take-in-failed', release: record.id, failure: failureAt('take-in', withHint(error as Error)) })
+    }
+  }
+
+  spawn(record: ReleaseRecord): void {
+    const plan = record.boot
+    const logFile = this.#options.logFile(record.id)
+    const fail = (error: unknown): void => this.#options.dispatch({ type: 'spawn-failed', release: record.id, failure: failureAt('boot', withHint(error as Error)) })
+    if (plan === null) return fail(new GracerError(`how ${record.id} was started is not known any more`, { code: 'no-plan', hint: 'Deploy it again with `gracer swap PATH`.' }))
+    try {
+      this.#logFrom.set(record.id, sizeOf(logFile))
+      const [command = '', ...args] = plan.command
+      this.#options.link.spawn({
+        service: this.#options.service, release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
+      })
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  /** The release said READY. */
+  saidReady(release: string): void {
+    this.#ready.get(release)?.()
+  }
+
+  async check(record: ReleaseRecord): Promise<void> {
+    const { process: running } = record
+    if (running === null) return
+    this.#end(this.#checks, record.id)
+    const control = new AbortController()
+    this.#checks.set(record.id, control)
+    const { health } = this.configOf(record.id)
+    const ready = new Promise<void>((resolve) => this.#ready.set(record.id, resolve))
+    const result = await checkHealth({
+      port: running.port, health, signal: control.signal, ready,
+      attempt: (attempts, last) => this.#options.detail(record.id, `probe ${attempts}: ${last.remark ?? 'failed'}`),
+    })
+    if (control.signal.aborted) return
+    this.#checks.delete(record.id)
+    this.#ready.delete(record.id)
+    if (!result.healthy) {
+      const failure = this.#withLastWords(record.id, result.failure)
+      const elsewhere = portsOf(running.pid).filter((port) => port !== running.port)
+      const hint = elsewhere.length === 0 ? notListeningHint(record, result.failure) : `; it listens on port ${elsewhere.join(', ')} instead of the one in PORT (${running.port})`
+      return this.#options.dispatch({ type: 'unhealthy', release: record.id, pid: running.pid, failure: { ...failure, message: failure.message + hint } })
+    }
+    const trouble = await this.#beforeFlip(record)
+    if (control.signal.aborted) return
+    if (trouble !== null) return this.#options.dispatch({ type: 'unhealthy', release: record.id, pid: running.pid, failure: trouble })
+    if (result.remark !== null) {
+      this.remarks.set(record.id, result.remark)
+      this.#options.log.warn('health.remark', { release: record.id, remark: result.remark })
+    }
+    this.#options.detail(record.id, `healthy after ${result.attempts} probes, ${result.elapsedMs} ms`)
+    this.#options.dispatch({ type: 'healthy', release: record.id, pid: running.pid })
+  }
+
+  watch(record: ReleaseRecord, baking: boolean): void {
+    this.#end(this.#watches, record.id)
+    if (record.process === null) return
+    const control = new AbortController()
+    this.#watches.set(record.id, control)
+    const { health } = this.configOf(record.id)
+    void watchHealth({
+      port: record.process.port, health, baking, signal: control.signal,
+      sick: (result, inRow) => {
+        const message = `${inRow} health probes in a row failed: ${result.remark ?? result.error ?? 'no answer'}`
+        this.#options.log.warn('health.sick', { release: record.id, message })
+        const failure: Failure = { ...this.#withLastWords(record.id, failureAt('bake', message)), attempts: inRow, lastStatus: result.status, lastLocation: result.location, lastError: result.error }
+        this.#options.dispatch({ type: 'sick', release: record.id, failure })
+      },
+      well: () => this.#options.log.info('health.well', { release: record.id }),
+    })
+  }
+
+  unwatch(release: string): void {
+    this.#end(this.#watches, release)
+    this.#end(this.#checks, release)
+  }
+
+  async probeFallback(record: ReleaseRecord): Promise<void> {
+    if (record.process === null) return
+    const { health } = this.configOf(record.id)
+    const result = await probe(record.process.port, health, AbortSignal.timeout(health.timeoutMs))
+    this.#options.dispatch({ type: 'fallback-probed', release: record.id, healthy: result.healthy })
+  }
+
+  /** Whether connections to the release are refused, before a worker's word about it is believed. */
+  async refusesConnections(record: ReleaseRecord): Promise<boolean> {
+    if (record.process === null) return true
+    const { health } = this.configOf(record.id)
+    const result = await probe(record.process.port, health, AbortSignal.timeout(health.timeoutMs))
+    return !result.healthy && result.error !== null
+  }
+
+  exitFailure(release: string, code: number | null, signal: string | null, stage: Failure['stage']): Failure {
+    const how = signal !== null ? `was ended by ${signal}` : code === null ? 'ended' : `exited with code ${code}`
+    return { ...this.#withLastWords(release, failureAt(stage, `its process ${how}`)), exit: { code, signal } }
+  }
+
+  forget(release: string): void {
+    this.unwatch(release)
+    this.#ready.delete(release)
+    this.#logFrom.delete(release)
+    this.unverified.delete(release)
+  }
+
+  /** What a release must still be when it has answered well: itself, and what was taken in. */
+  async #beforeFlip(record: ReleaseRecord): Promise<Failure | null> {
+    const running = record.process
+    if (running !== null && record.boot?.socket === 'port') {
+      const owner = portBelongsTo(running.port, running.pid)
+      if (owner === 'not-ours') return failureAt('health', `port ${running.port} is answered by a process that is not part of ${record.id}`)
+      if (owner === 'unknown') this.unverified.add(record.id)
+      else this.unverified.delete(record.id)
+    }
+    const taken = await this.#manifests.get(record.id)
+    if (taken === undefined) return null
+    if (taken instanceof GracerError) return failureAt('take-in', withHint(taken))
+    const now = await takeManifest(record.source, { maxFiles: mostFiles }).catch(asGracerError)
+    if (now instanceof GracerError) return failureAt('take-in', withHint(now))
+    const difference = diffManifests(taken, now)
+    // What a release adds at its boot (logs, caches) is its own affair; what it was made of must be what was taken in.
+    if (difference !== null && (difference.counts.changed > 0 || difference.counts.removed > 0)) {
+      return failureAt('take-in', `its folder changed while it was being booted: ${difference.message}. Move builds in with a rename, or put NAME.ready beside them when they are whole`)
+    }
+    writeFileSync(this.#manifestFile(record.id), JSON.stringify(now), { mode: 0o600 })
+    return null
+  }
+
+  /** A later boot of a drop (a rollback) must find what was taken in then. */
+  async #checkUnchanged(record: ReleaseRecord, source: string): Promise<void> {
+    if (!record.everConfirmed || record.dropKey === null) return
+    let then: Manifest
+    try {
+      then = JSON.parse(readFileSync(this.#manifestFile(record.id), 'utf8')) as Manifest
+    } catch {
+      return
+    }
+    const difference = diffManifests(then, await takeManifest(source, { maxFiles: mostFiles }))
+    if (difference === null || (difference.counts.changed === 0 && difference.counts.removed === 0)) return
+    throw new GracerError(`the folder of ${record.name ?? record.id} is not what it was when it was live: ${difference.message}`, {
+      code: 'drop-changed', hint: `To deploy it as it is now, name it: gracer swap ${record.name ?? record.source}`,
+    })
+  }
+
+  #manifestFile(release: string): string {
+    return join(this.#options.folder, 'manifests', `${release}.json`)
+  }
+
+  #withLastWords(release: string, failure: Failure): Failure {
+    const logFile = this.#options.logFile(release)
+    return { ...failure, lastLines: lastLines(logFile, this.#logFrom.get(release) ?? 0), logFile }
+  }
+
+  #end(controls: Map<string, AbortController>, release: string): void {
+    controls.get(release)?.abort()
+    controls.delete(release)
+  }
+}
+
+function notListeningHint(record: ReleaseRecord, failure: Failure): string {
+  if (failure.lastStatus !== null) return ''
+  if (record.boot?.socket === 'inherit') return '; it never answered on the socket passed to it (descriptor 3, LISTEN_FDS), and listens nowhere else'
+  return `; it does not listen on the port in PORT (${record.process?.port ?? '?'}), nor anywhere else`
+}
+
+function asGracerError(error: unknown): GracerError {
+  return error instanceof GracerError ? error : new GracerError((error as Error).message, { code: 'take-in-failed', cause: error })
+}
+
+export function withHint(error: Error): string {
+  return error instanceof GracerError && error.hint !== undefined ? `${error.message}. ${error.hint}` : error.message
+}

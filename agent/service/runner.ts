@@ -1,0 +1,453 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Log } from '../../proxy/log.ts'
+import type { ToAgent } from '../../proxy/messages.ts'
+import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
+import type { ServiceConfig } from '../config/types.ts'
+import type { Outcome, OutcomeName, Phase, Progress } from '../control/shapes.ts'
+import { Journal } from '../journal.ts'
+import type { Figures, MasterLink } from '../master-link.ts'
+import type { SwapEffect, SwapEvent } from '../swap/events.ts'
+import { recover } from '../swap/recover.ts'
+import { failureAt, step } from '../swap/swap.ts'
+import { findRelease, labelOf, nothingLive, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
+import { Audience } from './audience.ts'
+import { crossesLimit, errorCount } from './bake-errors.ts'
+import { Boots } from './boots.ts'
+import { History } from './history.ts'
+import { Story } from './story.ts'
+import { releaseFigures, SwapRecord, tally } from './swap-record.ts'
+
+/** The outcome of a swap waits this long for the old release's end, so that the receipt can tell of it. */
+const stopPatienceMs = 300
+/** How often the error share of a baking release is looked at. */
+const bakeLookMs = 250
+
+export interface RunnerOptions {
+  readonly service: string
+  /** The service's part of the state folder. */
+  readonly folder: string
+  readonly link: MasterLink
+  readonly log: Log
+  readonly logFile: (release: string) => string
+  /** Reads the config again; throws GracerError where it is not valid. */
+  readonly config: () => ServiceConfig
+  /** The last config that was valid: for what must go on whatever the file says now. */
+  readonly lastConfig: () => ServiceConfig
+  /** Something of the release is about to run in its folder, or has ended. */
+  readonly running: (record: ReleaseRecord, running: boolean) => void
+  readonly confirmed: (record: ReleaseRecord) => void
+}
+
+/**
+ * Drives one service: turns what happens into events, writes the journal, and does what the reducer says.
+ * All decisions are in agent/swap; here is only their carrying out.
+ */
+export class ServiceRunner {
+  readonly audience = new Audience()
+  readonly boots: Boots
+  readonly history: History
+  readonly story: Story
+  readonly #options: RunnerOptions
+  readonly #journal: Journal
+  readonly #records = new Map<string, SwapRecord>()
+  readonly #stops = new Map<string, NodeJS.Timeout>()
+  #state: ServiceState
+  #queue: SwapEvent[] = []
+  #busy = false
+  #bakeLook: NodeJS.Timeout | null = null
+  #settled: (() => void) | null = null
+
+  constructor(options: RunnerOptions) {
+    this.#options = options
+    mkdirSync(options.folder, { recursive: true, mode: 0o700 })
+    this.#journal = new Journal(options.folder, options.service, options.log)
+    this.#state = this.#journal.read()
+    this.history = new History(join(options.folder, 'history.jsonl'))
+    this.story = new Story(join(options.folder, 'story.jsonl'))
+    this.boots = new Boots({
+      service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config,
+      dispatch: (event) => this.dispatch(event),
+      detail: (release, detail) => this.#progress(release, 'checking', detail),
+    })
+  }
+
+  get state(): Readonly<ServiceState> {
+    return this.#state
+  }
+
+  /** Compares the journal with the table and with what runs; resolves when the table says what follows from it. */
+  async recover(): Promise<void> {
+    const { hello } = this.#options.link
+    const route = routeOf(hello.table, this.#options.service)
+    const running = new Map(hello.backends.filter((one) => one.service === this.#options.service).map((one) => [one.release, { pid: one.pid, port: one.port }]))
+    const settled = new Promise<void>((resolve) => {
+      this.#settled = resolve
+    })
+    const effects = recover(this.#state, { committed: intentOf(route), committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
+    this.#write()
+    this.#carryOut(effects)
+    if (this.#state.pending === null) return
+    await settled
+  }
+
+  /** What happened. Events are taken one after the other; each is journaled before anything is done about it. */
+  dispatch(event: SwapEvent): void {
+    this.#queue.push(event)
+    if (this.#busy) return
+    this.#busy = true
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#take(next)
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  fromMaster(message: ToAgent): void {
+    switch (message.type) {
+      case 'spawned':
+        this.dispatch({ type: 'spawned', release: message.release, pid: message.pid, port: message.port })
+        break
+      case 'spawn-failed': {
+        const text = message.hint === null ? message.message : `${message.message}. ${message.hint}`
+        this.dispatch({ type: 'spawn-failed', release: message.release, failure: failureAt('boot', text) })
+        break
+      }
+      case 'notify':
+        if (message.key === 'READY' && message.value === '1') this.boots.saidReady(message.release)
+        break
+      case 'exited':
+        this.#exited(message)
+        break
+      case 'quiet':
+        this.dispatch({ type: 'quiet', release: message.release })
+        break
+      case 'fell-back':
+        void this.#fellBack(message)
+        break
+      default:
+        break
+    }
+  }
+
+  #take(event: SwapEvent): void {
+    const before = structuredClone(this.#state)
+    const effects = step(this.#state, event)
+    try {
+      this.#write()
+    } catch (error) {
+      const message = `the journal cannot be written (${(error as Error).message})`
+      this.#options.log.error('journal.not-written', { error: message })
+      // Nothing new is begun without a journal; what is under way goes on, because stopping half-way is worse.
+      if (event.type === 'deploy' || event.type === 'rollback') {
+        this.#state = before
+        const command = event.type === 'deploy' ? event.request.command : event.command
+        if (command !== null) this.#answer(command, 'refused', `${message}; nothing was changed. Make room on the disk and try again`, null)
+        return
+      }
+    }
+    this.#carryOut(effects)
+  }
+
+  #write(): void {
+    prune(this.#state)
+    this.#journal.write(this.#state)
+  }
+
+  #carryOut(effects: readonly SwapEffect[]): void {
+    for (const effect of effects) this.#do(effect)
+    if (this.#state.pending === null) {
+      this.#settled?.()
+      this.#settled = null
+    }
+  }
+
+  #do(effect: SwapEffect): void {
+    const { link, log } = this.#options
+    const record = 'release' in effect && effect.release !== null ? findRelease(this.#state, effect.release) : undefined
+    switch (effect.do) {
+      case 'take-in':
+        if (record === undefined) break
+        this.#options.running(record, true)
+        void this.boots.takeIn(record)
+        break
+      case 'spawn':
+        if (record !== undefined) this.boots.spawn(record)
+        break
+      case 'check':
+        if (record !== undefined) void this.boots.check(record)
+        break
+      case 'watch':
+        if (record !== undefined) this.boots.watch(record, effect.baking)
+        if (effect.baking && record !== undefined) this.#watchErrors(record.id)
+        break
+      case 'unwatch':
+        this.boots.unwatch(effect.release)
+        break
+      case 'probe-fallback':
+        if (record !== undefined) void this.boots.probeFallback(record)
+        break
+      case 'commit':
+        this.#commit(effect.route)
+        break
+      case 'drain':
+        link.drain(effect.release, this.#deadlines(effect.release))
+        break
+      case 'stop':
+        this.#stop(effect.release, record)
+        break
+      case 'stop-stray':
+        log.warn('backend.stray', { release: effect.release })
+        this.#stop(effect.release, undefined)
+        break
+      case 'after':
+        setTimeout(() => this.dispatch(effect.event), effect.ms)
+        break
+      case 'progress':
+        this.#progress(effect.release, effect.phase, effect.detail)
+        break
+      case 'outcome':
+        void this.#outcome(effect.release)
+        break
+      case 'answer':
+        this.#answer(effect.command, effect.outcome, effect.message, effect.release)
+        break
+      case 'follow':
+        this.audience.follow(effect.command, effect.release)
+        break
+      case 'note':
+        log.warn('service.note', { service: this.#options.service, release: effect.release, what: effect.what })
+        this.story.add(effect.release, effect.what)
+        break
+    }
+  }
+
+  // ── Routing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #commit(intent: RouteIntent): void {
+    const { link } = this.#options
+    link.route(this.#proposed(intent), {
+      committed: (number) => {
+        this.#noteInFlight(intent)
+        this.dispatch({ type: 'committed', number })
+      },
+      refused: (message) => this.dispatch({ type: 'refused', message }),
+      done: (longestParkMs) => {
+        const record = intent.live === null ? undefined : this.#records.get(intent.live)
+        if (record !== undefined) record.longestParkMs = Math.max(record.longestParkMs, longestParkMs)
+      },
+    })
+  }
+
+  #proposed(intent: RouteIntent): ProposedRoute {
+    const { hold } = this.#options.lastConfig()
+    return {
+      service: this.#options.service,
+      state: intent.state,
+      live: this.#target(intent.live, intent.port),
+      fallback: this.#target(intent.fallback, findRelease(this.#state, intent.fallback)?.process?.port ?? null),
+      reason: intent.reason,
+      settings: { holdTimeoutMs: hold.timeoutMs, holdMax: hold.max },
+    }
+  }
+
+  #target(release: string | null, port: number | null): Target | null {
+    if (release === null || port === null) return null
+    const record = findRelease(this.#state, release)
+    return { release, host: '127.0.0.1', port, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
+  }
+
+  /** What the old release still had to answer when its successor went live. */
+  #noteInFlight(intent: RouteIntent): void {
+    const record = intent.live === null ? undefined : this.#records.get(intent.live)
+    if (record === undefined || record.previous === null) return
+    const previous = record.previous
+    void this.#options.link.figures().then((figures) => {
+      record.inFlightAtFlip = releaseFigures(figures, this.#options.service, previous)?.inFlight ?? 0
+    })
+  }
+
+  #deadlines(release: string): { timeoutMs: number; streamsMs: number; upgradedMs: number; spreadMs: number } {
+    const { drain } = this.#configOr(release)
+    return { timeoutMs: drain.timeoutMs, streamsMs: drain.streamsMs, upgradedMs: drain.upgradedMs, spreadMs: drain.spreadMs }
+  }
+
+  #configOr(release: string): ServiceConfig {
+    try {
+      return this.boots.configOf(release)
+    } catch {
+      return this.#options.lastConfig()
+    }
+  }
+
+  // ── Processes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  #stop(release: string, record: ReleaseRecord | undefined): void {
+    const { link } = this.#options
+    if (this.#stops.has(release)) return
+    link.signal(release, 'SIGTERM')
+    const stopMs = record?.boot?.stopMs ?? this.#options.lastConfig().drain.stopMs
+    this.#stops.set(release, setTimeout(() => {
+      this.story.add(release, `it did not end within ${stopMs} ms of SIGTERM, so its process group got SIGKILL`)
+      link.signal(release, 'SIGKILL')
+    }, stopMs))
+  }
+
+  #exited(message: Extract<ToAgent, { type: 'exited' }>): void {
+    const timer = this.#stops.get(message.release)
+    if (timer !== undefined) clearTimeout(timer)
+    this.#stops.delete(message.release)
+    const record = findRelease(this.#state, message.release)
+    const stage = this.#state.swap?.release === message.release ? 'boot' : 'bake'
+    const failure = this.boots.exitFailure(message.release, message.code, message.signal, stage)
+    if (record !== undefined) this.#options.running(record, false)
+    this.dispatch({ type: 'exited', release: message.release, pid: message.pid, failure })
+    if (this.#state.confirmed !== message.release && this.#state.swap?.release !== message.release) this.boots.forget(message.release)
+  }
+
+  async #fellBack(message: Extract<ToAgent, { type: 'fell-back' }>): Promise<void> {
+    const live = findRelease(this.#state, this.#state.tentative?.release ?? null)
+    // A worker out of descriptors fails to dial too: the release itself is asked before it is blamed.
+    if (live === undefined || !(await this.boots.refusesConnections(live))) return
+    this.dispatch({ type: 'fell-back', release: message.release, number: message.number, error: message.error })
+  }
+
+  #watchErrors(release: string): void {
+    if (this.#bakeLook !== null) clearInterval(this.#bakeLook)
+    this.#bakeLook = setInterval(() => {
+      const { tentative } = this.#state
+      if (tentative?.release !== release || tentative.ending !== null) {
+        if (this.#bakeLook !== null) clearInterval(this.#bakeLook)
+        this.#bakeLook = null
+        return
+      }
+      void this.#options.link.figures().then((figures) => {
+        const fresh = errorCount(releaseFigures(figures, this.#options.service, release))
+        const old = errorCount(releaseFigures(figures, this.#options.service, tentative.fallback ?? ''))
+        if (!crossesLimit(fresh, old)) return
+        const message = `${fresh.errors} of its ${fresh.requests} replies were errors (the old release: ${old.errors} of ${old.requests})`
+        this.dispatch({ type: 'sick', release, failure: failureAt('bake', message) })
+      })
+    }, bakeLookMs)
+  }
+
+  // ── What people are told ────────────────────────────────────────────────────────────────────────────────────
+
+  #progress(release: string, phase: Phase, detail: string | null): void {
+    const record = findRelease(this.#state, release)
+    if (phase === 'queued' && record !== undefined) {
+      this.#records.set(release, new SwapRecord(release, record.name, this.#state.committed.live, this.#options.link.figures()))
+    }
+    const swap = this.#records.get(release)
+    swap?.reached(phase)
+    if (phase === 'stopping') this.#stopBegan(release)
+    if (phase === 'stopped') this.#stopEnded(release)
+    const event: Progress = { schema: 1, kind: 'phase', service: this.#options.service, release, name: record?.name ?? null, phase, elapsedMs: swap?.elapsed() ?? 0, detail, draining: null }
+    this.#options.log.info(`swap.${phase}`, { service: this.#options.service, release, name: record?.name ?? null, detail })
+    this.story.add(release, detail === null ? phase : `${phase}: ${detail}`)
+    this.audience.tell(release, event)
+  }
+
+  readonly #stopBegins = new Map<string, number>()
+
+  #stopBegan(release: string): void {
+    this.#stopBegins.set(release, performance.now())
+  }
+
+  /** The old release has ended: the swap that replaced it can say how long that took. */
+  #stopEnded(release: string): void {
+    const begun = this.#stopBegins.get(release)
+    this.#stopBegins.delete(release)
+    for (const swap of this.#records.values()) {
+      if (swap.previous !== release || swap.stopMs !== null || begun === undefined) continue
+      swap.stopMs = Math.round((performance.now() - begun) * 10) / 10
+      swap.onStopped?.()
+    }
+  }
+
+  async #outcome(release: string): Promise<void> {
+    const { service, link, log } = this.#options
+    const record = findRelease(this.#state, release)
+    if (record?.outcome == null) return
+    const { name, reason, failure } = record.outcome
+    const swap = this.#records.get(release) ?? new SwapRecord(release, record.name, null, Promise.resolve<Figures | null>(null))
+    if (name === 'confirmed') {
+      this.#options.confirmed(record)
+      await this.#oldStopped(swap)
+    }
+    const before = tally(await swap.before, service)
+    const after = tally(await link.figures(), service)
+    const receipt = swap.receipt(service, name, reason, before, after)
+    this.history.add(receipt)
+    const live = labelOf(findRelease(this.#state, this.#state.committed.live))
+    const event: Outcome = {
+      schema: 1, kind: 'outcome', service, release, name: record.name, outcome: name, exitCode: exitCodes[name], live,
+      message: reason ?? `${labelOf(record)} is ${name}`, hint: hintFor(name, record, this.#state), failure, receipt,
+    }
+    log[name === 'confirmed' || name === 'rolled-back' ? 'info' : 'warn'](`swap.outcome`, { service, release, name: record.name, outcome: name, reason, live, lost: receipt.lost, violations: receipt.violations })
+    this.story.add(release, reason === null ? name : `${name}: ${reason}`)
+    this.#records.delete(release)
+    this.audience.tell(release, event)
+  }
+
+  async #oldStopped(swap: SwapRecord): Promise<void> {
+    if (swap.previous === null || swap.stopMs !== null || findRelease(this.#state, swap.previous)?.process == null) return
+    await Promise.race([
+      new Promise<void>((resolve) => {
+        swap.onStopped = resolve
+      }),
+      new Promise((resolve) => setTimeout(resolve, stopPatienceMs)),
+    ])
+  }
+
+  #answer(command: number, outcome: 'busy' | 'refused' | 'already', message: string, release: string | null): void {
+    const live = labelOf(findRelease(this.#state, this.#state.committed.live))
+    const shown: OutcomeName = outcome === 'busy' ? 'busy' : outcome === 'already' ? 'aborted' : 'failed'
+    this.audience.answer(command, {
+      schema: 1, kind: 'outcome', service: this.#options.service, release, name: labelOf(findRelease(this.#state, release)), outcome: shown,
+      exitCode: outcome === 'busy' ? 4 : outcome === 'already' ? 0 : 1, live, message,
+      hint: outcome === 'busy' ? 'Wait for it (gracer status), replace it (gracer swap --supersede), or undo it (gracer rollback).' : null,
+      failure: null, receipt: null,
+    })
+  }
+}
+
+const exitCodes: Readonly<Record<OutcomeName, number>> = Object.freeze({
+  confirmed: 0, 'rolled-back': 0, 'dry-run': 0, failed: 1, 'flipped-back': 1, superseded: 4, busy: 4, aborted: 130, 'timed-out': 124,
+})
+
+function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState): string | null {
+  const label = labelOf(record)
+  switch (name) {
+    case 'failed':
+    case 'flipped-back':
+      return `See all of its output: gracer logs ${label}. It will not be deployed by itself again; when it is mended: gracer swap ${record.name ?? 'PATH'}.`
+    case 'timed-out':
+      return `Give it longer (gracer swap ${record.name ?? 'PATH'} --timeout 2m), or see what it waits for: gracer logs ${label}.`
+    case 'confirmed':
+      return state.previous.length > 0 ? 'To go back: gracer rollback.' : null
+    default:
+      return null
+  }
+}
+
+/** Releases that nothing refers to any more are forgotten, the oldest first; so are the identities of old drops. */
+export function prune(state: ServiceState, keepReleases = 50, keepTried = 500): void {
+  const used = new Set([
+    state.confirmed, state.swap?.release, state.tentative?.release, state.tentative?.fallback, state.committed.live, state.committed.fallback,
+    ...state.leaving.map((one) => one.release), ...state.previous.slice(-10),
+  ])
+  state.previous = state.previous.slice(-10)
+  const surplus = state.releases.length - keepReleases
+  if (surplus > 0) {
+    const gone = new Set(state.releases.filter((record) => !used.has(record.id) && record.process === null).slice(0, surplus).map((record) => record.id))
+    state.releases = state.releases.filter((record) => !gone.has(record.id))
+  }
+  const keys = Object.keys(state.tried)
+  for (const key of keys.slice(0, Math.max(0, keys.length - keepTried))) delete state.tried[key]
+}
+
+function intentOf(route: Route | undefined): RouteIntent {
+  if (route === undefined) return nothingLive
+  return { state: route.state, live: route.live?.release ?? null, port: route.live?.port ?? null, fallback: route.fallback?.release ?? null, reason: route.reason }
+}

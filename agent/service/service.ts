@@ -1,0 +1,163 @@
+import { closeSync, copyFileSync, ftruncateSync, openSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Log } from '../../proxy/log.ts'
+import { planBoot } from '../boot/plan.ts'
+import type { ServiceConfig } from '../config/types.ts'
+import { identityKey, type Drop } from '../drop.ts'
+import { watchReleases, type ReleasesWatch } from '../drops/folder-watch.ts'
+import { isWithin } from '../drops/identity.ts'
+import { pruneReleases } from '../drops/prune.ts'
+import type { MasterLink } from '../master-link.ts'
+import type { StateFolder } from '../state-folder.ts'
+import type { BootPlan, ReleaseRecord } from '../swap/state.ts'
+import { dropRequest, type KnownDrops } from './find-target.ts'
+import { ServiceRunner } from './runner.ts'
+
+/** A backend's log over this size is cut: what it held is kept once, as `.1`. */
+const mostLogBytes = 16 * 1024 * 1024
+const logLookMs = 5_000
+
+export interface ServiceOptions {
+  readonly name: string
+  readonly link: MasterLink
+  readonly state: StateFolder
+  readonly log: Log
+  /** Reads the whole config again and gives this service's part. Throws GracerError where it is not valid. */
+  readonly readConfig: () => ServiceConfig
+  /** Where `gracer up` was started: what is deployed when nothing is dropped anywhere. null: only drops. */
+  readonly workingFolder: string | null
+}
+
+/** One service: its runner, the folder its builds are dropped into, and what is kept of old ones. */
+export class Service {
+  readonly name: string
+  readonly runner: ServiceRunner
+  readonly workingFolder: string | null
+  readonly #options: ServiceOptions
+  #config: ServiceConfig
+  #watch: ReleasesWatch | null = null
+  readonly #logTimer: NodeJS.Timeout
+
+  constructor(options: ServiceOptions) {
+    this.#options = options
+    this.name = options.name
+    this.workingFolder = options.workingFolder
+    this.#config = options.readConfig()
+    this.runner = new ServiceRunner({
+      service: options.name,
+      folder: options.state.serviceFolder(options.name),
+      link: options.link,
+      log: options.log,
+      logFile: (release) => this.logFile(release),
+      config: () => this.readConfig(),
+      lastConfig: () => this.#config,
+      running: (record, running) => this.#watch?.setRunning(record.source, running),
+      confirmed: () => void this.#prune(),
+    })
+    this.#logTimer = setInterval(() => this.#capLogs(), logLookMs)
+  }
+
+  get drops(): KnownDrops | null {
+    const watch = this.#watch
+    if (watch === null || this.#config.releases === null) return null
+    return { folder: this.#config.releases, newest: () => watch.newest(), find: (name) => watch.find(name) }
+  }
+
+  logFile(release: string): string {
+    return this.#options.state.releaseLog(this.name, release)
+  }
+
+  /** @throws GracerError where the config is not valid; the last valid one stays in use. */
+  readConfig(): ServiceConfig {
+    this.#config = this.#options.readConfig()
+    return this.#config
+  }
+
+  plan(source: string): BootPlan {
+    return planBoot(this.readConfig(), source)
+  }
+
+  /** Finishes or undoes what the last agent left, then deploys what there is to deploy, and watches for drops. */
+  async start(): Promise<void> {
+    await this.runner.recover()
+    const { releases, settleMs } = this.#config
+    if (releases === null) {
+      this.#deployFirst(null)
+      return
+    }
+    this.#watch = await watchReleases({
+      folder: releases,
+      settleMs,
+      onDrop: (drop) => this.#dropped(drop),
+      onNotice: (notice) => this.#options.log.warn('drops.notice', { service: this.name, code: notice.code, path: notice.path, message: notice.message, hint: notice.hint }),
+    })
+    for (const record of this.runner.state.releases) if (record.process !== null) this.#watch.setRunning(record.source, true)
+    this.#deployFirst(this.#watch.newest())
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#logTimer)
+    await this.#watch?.close()
+    this.runner.dispatch({ type: 'close' })
+  }
+
+  #dropped(drop: Drop): void {
+    this.#options.log.info('drops.complete', { service: this.name, name: drop.identity.name, path: drop.path, how: drop.complete })
+    this.runner.dispatch({ type: 'deploy', request: dropRequest(drop) })
+  }
+
+  /** What was dropped while gracer was away is taken like any other drop: only if it was never tried. */
+  #deployFirst(newest: Drop | null): void {
+    const { state } = this.runner
+    if (newest !== null && !Object.hasOwn(state.tried, identityKey(newest.identity))) return this.runner.dispatch({ type: 'deploy', request: dropRequest(newest) })
+    if (newest !== null || this.workingFolder === null || state.confirmed !== null || state.swap !== null) return
+    this.runner.dispatch({
+      type: 'deploy',
+      request: { origin: 'start', source: this.workingFolder, name: null, dropKey: null, command: null, supersede: false, noticedAt: Date.now() },
+    })
+  }
+
+  /** Of the drops that gracer took in, the newest `keep` stay beside those still in use; the folders of older ones go. */
+  async #prune(): Promise<void> {
+    const { releases, keep } = this.#config
+    if (releases === null) return
+    const { state } = this.runner
+    const inUse = new Set(state.releases.filter((record) => record.process !== null || record.id === state.confirmed || record.id === state.swap?.release).map((record) => record.source))
+    const current = this.#watch?.current()
+    if (current != null) inUse.add(current.path)
+    const dropped = state.releases.filter((record) => record.dropKey !== null && isWithin(releases, record.source) && dirname(record.source) === releases)
+    const sources = [...new Set(dropped.map((record) => record.source).reverse())].filter((source) => !inUse.has(source))
+    const old = sources.slice(keep)
+    if (old.length === 0) return
+    try {
+      const pruned = await pruneReleases(releases, old)
+      this.#options.log.info('drops.pruned', { service: this.name, ...pruned })
+      for (const record of state.releases) if (old.includes(record.source)) this.#dropLogs(record)
+    } catch (error) {
+      this.#options.log.warn('drops.not-pruned', { service: this.name, error: (error as Error).message })
+    }
+  }
+
+  #dropLogs(record: ReleaseRecord): void {
+    const file = this.logFile(record.id)
+    rmSync(file, { force: true })
+    rmSync(`${file}.1`, { force: true })
+  }
+
+  /** Backends append to their logs themselves (O_APPEND), so a log is cut in place, never renamed. */
+  #capLogs(): void {
+    for (const record of this.runner.state.releases) {
+      if (record.process === null) continue
+      const file = this.logFile(record.id)
+      try {
+        if (statSync(file).size <= mostLogBytes) continue
+        copyFileSync(file, `${file}.1`)
+        const fd = openSync(file, 'r+')
+        ftruncateSync(fd, 0)
+        closeSync(fd)
+      } catch (error) {
+        this.#options.log.warn('logs.not-cut', { release: record.id, error: (error as Error).message })
+      }
+    }
+  }
+}

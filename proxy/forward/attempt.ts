@@ -1,0 +1,200 @@
+import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Visit, VisitEnd } from '../visit.ts'
+import { dial } from './dial.ts'
+import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
+import type { UpstreamListener } from './hand-over.ts'
+import { sendHandshake, switchedHead, switchFault } from './handshake.ts'
+import { sendRequest } from './http-lane.ts'
+import { replyHead } from './reply-fields.ts'
+import { Reply } from './response.ts'
+import { trailerFields } from './trailers.ts'
+import { Tunnel } from './tunnel.ts'
+import type { Upstream } from './upstream-pool.ts'
+
+/** What an attempt tells the exchange it belongs to. The first three are the end of it but for `end`. */
+export interface AttemptOwner {
+  /** No connection: nothing was sent. */
+  dialFailed(error: Error): void
+  /** The release closed the connection without a byte of a reply. */
+  unanswered(error: Error): void
+  /** The reply cannot be passed on, and nothing of it was. */
+  badReply(why: string): void
+  /** The reply broke off when some of it was with the client. */
+  brokenOff(): void
+  /** Connected; nothing of the client's body has been read. */
+  connected(): void
+  /** The head of the reply is about to be written. */
+  replying(): void
+  /** The WebSocket has ended and its visit with it. */
+  tunnelEnded(): void
+  /** The last deadline has passed. */
+  cut(): void
+}
+
+/** Interim replies (1xx) before the reply itself. */
+const maxInterim = 16
+
+/** One visit to a release: from the pick over the connection and the request to the end of the reply. */
+export class Attempt implements UpstreamListener {
+  readonly visit: Visit
+  readonly #house: ExchangeHouse
+  readonly #client: ClientSide
+  readonly #owner: AttemptOwner
+  #over = false
+  #interim = 0
+  #giveUpDial: (() => void) | null = null
+  #upstream: Upstream | null = null
+  #request: ClientRequest | null = null
+  #reply: Reply | null = null
+  #tunnel: Tunnel | null = null
+
+  constructor(house: ExchangeHouse, client: ClientSide, visit: Visit, owner: AttemptOwner) {
+    this.#house = house
+    this.#client = client
+    this.visit = visit
+    this.#owner = owner
+  }
+
+  /** The reply was ended in order before the release ended it. */
+  get endedEarly(): boolean {
+    return this.#reply?.endedEarly === true
+  }
+
+  get tunnelled(): boolean {
+    return this.#tunnel !== null
+  }
+
+  /** `fresh`: take no connection that was used before. */
+  start(fresh: boolean): void {
+    this.visit.onCut(() => { if (!this.#over) this.#owner.cut() })
+    const { release, target } = this.visit
+    const pooled = fresh || this.#client.early !== null ? null : this.#house.pool.take(release, !this.#client.repeatable)
+    if (pooled !== null) {
+      this.#send(pooled)
+      return
+    }
+    this.#giveUpDial = dial(target, (error, socket) => {
+      this.#giveUpDial = null
+      if (error === null) this.#send(this.#house.pool.adopt(socket, release))
+      else this.#owner.dialFailed(error)
+    })
+  }
+
+  /** Ends the visit and whatever of it is under way. The client's connection is left to the caller. */
+  end(how: VisitEnd): void {
+    if (this.#over) return
+    if (this.#tunnel !== null) {
+      // A tunnel knows best how it ended, but for a deadline.
+      if (how === 'cut') this.#tunnel.cut()
+      return
+    }
+    this.#over = true
+    this.visit.end(how)
+    this.#giveUpDial?.()
+    // A complete reply has freed the connection, which may serve somebody else by now. What is not written yet then is
+    // the rest of a body that the release did not wait for.
+    const request = this.#request
+    if (request !== null && (how !== 'complete' || !request.writableFinished)) request.destroy()
+  }
+
+  onEarly(_request: ClientRequest, information: InformationEvent): void {
+    if (this.#over) return
+    this.#interim += 1
+    if (this.#interim > maxInterim) {
+      this.#owner.badReply(`it sends more than ${maxInterim} interim replies`)
+      return
+    }
+    const { req, res, early } = this.#client
+    if (information.statusCode !== 103 || req.httpVersion === '1.0' || early !== null) return
+    try {
+      res.writeEarlyHints(information.headers as Record<string, string | string[]>)
+    } catch {
+      // Node takes well-formed Link fields only. A hint is not worth a request.
+    }
+  }
+
+  onReply(request: ClientRequest, incoming: IncomingMessage): void {
+    if (this.#over) {
+      request.destroy()
+      return
+    }
+    const status = incoming.statusCode ?? 0
+    const head = replyHead(incoming.rawHeaders, status)
+    if (this.#upstream !== null) this.#upstream.keepAliveMs = head.keepAliveMs
+    const fault = head.fault ?? (incoming.httpVersionMajor === 1 ? null : 'it is not HTTP/1')
+    if (fault !== null) {
+      this.#owner.badReply(fault)
+      return
+    }
+    const { req, res } = this.#client
+    // A reply before the whole request: the rest of the request would stand where the next one begins.
+    if (!req.complete) res.shouldKeepAlive = false
+    this.#owner.replying()
+    let reply: Reply
+    try {
+      reply = new Reply(res, incoming, head, () => { if (!this.#over) this.#owner.brokenOff() })
+    } catch (error) {
+      this.#owner.badReply(String(error))
+      return
+    }
+    this.#reply = reply
+    this.visit.answered(status)
+    if (head.eventStream !== 'no') this.visit.becomes('stream', () => reply.endAtBoundary())
+  }
+
+  onSwitched(_request: ClientRequest, incoming: IncomingMessage, socket: Socket, head: Buffer): void {
+    const { req, res, connection, early } = this.#client
+    const fault = early === null ? 'it switches protocols unasked' : switchFault(req, incoming)
+    if (this.#over || early === null || fault !== null) {
+      socket.destroy()
+      if (!this.#over) this.#owner.badReply(fault ?? '')
+      return
+    }
+    this.visit.answered(101)
+    res.detachSocket(connection.socket)
+    connection.socket.write(switchedHead(incoming), 'latin1')
+    const tunnel = new Tunnel(connection.socket, socket, (how) => {
+      this.#over = true
+      this.visit.end(how)
+      this.#owner.tunnelEnded()
+    })
+    this.#tunnel = tunnel
+    this.visit.becomes('upgraded', () => tunnel.endInOrder())
+    tunnel.start(early.take(), head)
+  }
+
+  onFailed(_request: ClientRequest, error: Error): void {
+    if (this.#over) return
+    if (this.#reply !== null) {
+      // After a complete reply it concerns the connection only, and Node has destroyed that already.
+      if (!this.#reply.complete) this.#owner.brokenOff()
+      return
+    }
+    const upstream = this.#upstream
+    if (upstream !== null && upstream.socket.bytesRead === upstream.readBefore) this.#owner.unanswered(error)
+    else this.#owner.badReply(error.message)
+  }
+
+  #send(upstream: Upstream): void {
+    const { req, res, seen, fields, early } = this.#client
+    this.#upstream = upstream
+    upstream.idle = false
+    upstream.readBefore = upstream.socket.bytesRead
+    this.#owner.connected()
+    const request = early === null
+      ? sendRequest(req, res, fields, seen.target, upstream.socket, this)
+      : sendHandshake(fields, seen.target, upstream.socket, this)
+    this.#request = request
+    if (seen.body === 'none') return
+    // Node keeps the head back until the first bytes of the body, to send both in one write. A client that waits with
+    // its body for the release's word would wait for ever.
+    setImmediate(() => { if (!request.headersSent && !request.destroyed) request.flushHeaders() })
+    if (seen.body === 'length') return
+    // The body is piped, and the pipe ends the request: trailers must be there just before.
+    req.prependOnceListener('end', () => {
+      const trailers = trailerFields(req.rawTrailers)
+      if (trailers.length > 0 && !request.destroyed) request.addTrailers(trailers)
+    })
+  }
+}

@@ -1,0 +1,33 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Picker } from '../visit.ts'
+import type { ClientConnection } from './client-connection.ts'
+import type { EarlyBytes } from './early-bytes.ts'
+import type { Understood } from './request-checks.ts'
+import type { Fields } from './request-fields.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
+
+export type Log = (level: 'debug' | 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
+
+/** What all exchanges of a front share. */
+export interface ExchangeHouse {
+  readonly picker: Picker
+  readonly pool: UpstreamPool
+  readonly log: Log
+  readonly draining: () => boolean
+  /** An untrusted peer sent X-Forwarded-For. */
+  readonly claimed: (peer: string) => void
+}
+
+/** The client's side of an exchange, as an attempt to answer it needs it. */
+export interface ClientSide {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly connection: ClientConnection
+  readonly seen: Understood
+  /** What the upstream gets. */
+  readonly fields: Fields
+  /** What the client sends before its handshake is answered; null: it is no WebSocket handshake. */
+  readonly early: EarlyBytes | null
+  /** May be sent twice: nothing changes by it, and it has no body that would be gone. */
+  readonly repeatable: boolean
+}

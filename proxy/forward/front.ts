@@ -1,0 +1,179 @@
+import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http'
+import { Server as NetServer, type Socket } from 'node:net'
+import type { ReleaseId } from '../table.ts'
+import type { Picker } from '../visit.ts'
+import { replyToBadInput } from './bad-input.ts'
+import { ClientConnection } from './client-connection.ts'
+import { EarlyBytes } from './early-bytes.ts'
+import { Exchange } from './exchange.ts'
+import type { ExchangeHouse, Log } from './exchange-house.ts'
+import { isNearby, plainAddress } from './forwarded.ts'
+import { FrontRequest } from './front-request.ts'
+import { closeGently } from './gentle-close.ts'
+import { checkHandshake, checkRequest } from './request-checks.ts'
+import { UpstreamPool } from './upstream-pool.ts'
+
+export interface FrontOptions {
+  readonly picker: Picker
+  /** The service for a host (lower case, no port) and a path (without the query, never decoded); null is answered 404. */
+  readonly serviceFor: (host: string, path: string) => string | null
+  /** Whether what the connecting peer says about others is believed. Asked for each request. */
+  readonly trustProxy: boolean | (() => boolean)
+  /** How long a client's connection may be idle between two requests, in milliseconds. */
+  readonly idleMs: number
+  readonly log: Log
+}
+
+export interface Front {
+  /** Not listening yet. */
+  readonly server: Server
+  /** Destroys the idle connections to a release; from now on each that becomes idle is destroyed too. */
+  retire(release: ReleaseId): void
+  /** Takes a retire back. */
+  revive(release: ReleaseId): void
+  idleUpstreams(release: ReleaseId): number
+  /**
+   * Stops accepting, and nothing else: each connection ends with the last of its replies, which says
+   * `Connection: close`; an idle one keeps its time, in which a request on its way is still answered.
+   */
+  drain(): void
+  /** Resolves when it has stopped accepting and the last client's connection is closed. */
+  readonly drained: Promise<void>
+  /** Clients' connections that are open, WebSockets included. */
+  connections(): number
+  /** Ends everything at once; requests in flight end as cut. */
+  destroy(): void
+}
+
+/** The head of a request must be there within this; milliseconds. */
+const headMs = 30_000
+const checkMs = 1_000
+
+/** Everything between a client's connection and the release that the picker chooses. */
+export function createFront(options: FrontOptions): Front {
+  const { picker, serviceFor, trustProxy, idleMs, log } = options
+  const connections = new Set<ClientConnection>()
+  const pool = new UpstreamPool()
+  const trusts = typeof trustProxy === 'function' ? trustProxy : () => trustProxy
+  let draining = false
+  let claimSaid = false
+
+  const house: ExchangeHouse = {
+    picker,
+    pool,
+    log,
+    draining: () => draining,
+    claimed: (peer) => {
+      if (claimSaid || !isNearby(peer)) return
+      claimSaid = true
+      log('warn', 'front.proxy-not-trusted', {
+        peer,
+        message: 'A proxy in front sends X-Forwarded-For and is not believed: every client seems to have its address. Set "trustProxy": true if that proxy is yours.',
+      })
+    },
+  }
+
+  const server = createServer({
+    IncomingMessage: FrontRequest,
+    insecureHTTPParser: false, // also where NODE_OPTIONS says otherwise
+    requireHostHeader: false, // checked here, with a reply that says so
+    noDelay: true,
+    headersTimeout: headMs,
+    // An upload may take as long as it takes: what bounds it is the drain of the release it goes to.
+    requestTimeout: 0,
+    keepAliveTimeout: idleMs,
+    connectionsCheckingInterval: checkMs,
+  })
+  // 0 is no limit: Node leaves fields above its limit out without a word. checkRequest counts them, 16 KiB bound them.
+  server.maxHeadersCount = 0
+
+  server.on('connection', (socket: Socket) => {
+    const connection = new ClientConnection(socket)
+    connections.add(connection)
+    socket.on('close', () => connections.delete(connection))
+  })
+  server.on('request', take)
+  server.on('checkContinue', take)
+  server.on('checkExpectation', take)
+  server.on('upgrade', (req: IncomingMessage, stream: unknown, head: Buffer) => takeHandshake(req, stream as Socket, head))
+  server.on('clientError', (error, stream) => refuseInput(error, stream as Socket))
+  server.on('timeout', closeGently)
+
+  function take(req: IncomingMessage, res: ServerResponse): void {
+    const connection = ClientConnection.of(req.socket)
+    if (connection === undefined || connection.closing) {
+      req.resume() // came behind the last reply's `Connection: close`: never answered (RFC 9112 9.6)
+      return
+    }
+    route(req, new Exchange(house, connection, req, res, null), false)
+  }
+
+  function takeHandshake(req: IncomingMessage, socket: Socket, head: Buffer): void {
+    const connection = ClientConnection.of(socket)
+    if (connection === undefined || connection.closing) {
+      closeGently(socket)
+      return
+    }
+    const early = new EarlyBytes(socket, head)
+    // Any reply but 101 is written the way all replies are.
+    const res = new ServerResponse(req)
+    res.shouldKeepAlive = false
+    res.assignSocket(socket)
+    const passDrain = (): void => { res.emit('drain') }
+    socket.on('drain', passDrain)
+    res.on('finish', () => {
+      early.take()
+      socket.off('drain', passDrain)
+      res.detachSocket(socket)
+      closeGently(socket)
+    })
+    route(req, new Exchange(house, connection, req, res, early), true)
+  }
+
+  function route(req: IncomingMessage, exchange: Exchange, handshake: boolean): void {
+    const seen = checkRequest(req)
+    const rejected = seen.kind === 'rejected' ? seen : handshake ? checkHandshake(req) : null
+    if (seen.kind === 'rejected' || rejected !== null) {
+      if (rejected !== null) exchange.reject(rejected)
+      return
+    }
+    const query = seen.target.indexOf('?')
+    const service = serviceFor(seen.host.name, query === -1 ? seen.target : seen.target.slice(0, query))
+    if (service === null) {
+      exchange.refuse({ status: 404, code: 'no-service', reason: 'No service is configured for this host and path.' })
+      return
+    }
+    exchange.begin(service, seen, { peer: plainAddress(req.socket.remoteAddress), trusted: trusts() })
+  }
+
+  function refuseInput(error: Error & { code?: string }, socket: Socket): void {
+    const reply = replyToBadInput(error)
+    const connection = ClientConnection.of(socket)
+    if (reply !== null && connection !== undefined && socket.bytesRead > 0) connection.refuseInput(reply)
+    // Behind a request that said it was the last: that one is still answered.
+    else if (error.code !== 'HPE_CLOSED_CONNECTION') socket.destroy()
+  }
+
+  const drained = new Promise<void>((resolve) => server.once('close', resolve))
+
+  return {
+    server,
+    retire: (release) => pool.retire(release),
+    revive: (release) => pool.revive(release),
+    idleUpstreams: (release) => pool.count(release),
+    drain: () => {
+      if (draining) return
+      draining = true
+      // http.Server's own close() destroys idle connections with requests in their receive buffers.
+      NetServer.prototype.close.call(server)
+    },
+    drained,
+    connections: () => connections.size,
+    destroy: () => {
+      draining = true
+      for (const connection of connections) connection.destroy('cut')
+      pool.destroy()
+      server.close()
+    },
+  }
+}
