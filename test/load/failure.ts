@@ -24,8 +24,6 @@ export type FailureCode =
   | 'malformed'
   /** Bytes came with no request outstanding. */
   | 'unexpected-data'
-  /** The reply was complete before the request was. */
-  | 'early-reply'
   | 'timeout'
   /** The WebSocket's connection ended with no close frame before. */
   | 'websocket-dropped'

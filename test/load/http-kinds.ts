@@ -123,13 +123,11 @@ export function upload(context: Context): Promise<void> {
     const entry = context.begin('upload')
     const wire = await line.get(entry)
     if (wire === null) return
-    let done = false
     const answer = path === '/echo' ? body : Buffer.from(`${createHash('sha256').update(body).digest('hex')} ${body.length}\n`)
-    const reply = context.reply(wire, entry, { status: 200, body: answer, named: true, requestDone: () => done })
+    const reply = context.reply(wire, entry, { status: 200, body: answer, named: true })
     entry.sent(wire.number)
     wire.write(requestHead(context, 'POST', path, ['content-type: application/octet-stream', 'transfer-encoding: chunked']))
     const finished = await trickle(context, wire, entry, body)
-    done = finished
     if (finished) wire.write('0\r\n\r\n')
     await reply
     if (!finished) line.drop()

@@ -26,6 +26,7 @@ const weights: Readonly<Record<Kind, number>> = {
 }
 
 export const allKinds = Object.keys(weights) as readonly Kind[]
+export const entryKinds: readonly EntryKind[] = [...allKinds, 'websocket-message', 'websocket-session']
 export const defaultKinds: readonly Kind[] = ['keep-alive', 'fresh', 'post', 'upload', 'slow', 'stream', 'pipeline', 'websocket']
 
 /** Divides the connections by weight; each kind gets at least one. Throws `load-kinds` when there are too few. */

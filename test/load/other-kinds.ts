@@ -62,7 +62,7 @@ export async function abort(context: Context): Promise<void> {
 }
 
 /** Events of one stream before the client leaves it. */
-const eventsPerStream = 30
+const eventsPerStream = 20
 
 /** Server-sent events: numbered without a gap, and an end only after a blank line. */
 export async function events(context: Context): Promise<void> {
@@ -89,7 +89,7 @@ export async function events(context: Context): Promise<void> {
       stopping.addEventListener('abort', leave)
       wire.owe(new EventCheck(entry, over))
       entry.sent(wire.number)
-      wire.write(requestHead(context, 'GET', '/events', ['accept: text/event-stream']))
+      wire.write(requestHead(context, 'GET', '/events?ms=50', ['accept: text/event-stream']))
     })
     context.forget(wire)
   }

@@ -13,8 +13,6 @@ export interface Expected {
   readonly declared?: boolean
   /** Must the reply name its release? */
   readonly named: boolean
-  /** Is the whole request written? A reply that is complete before that is wrong. */
-  readonly requestDone?: () => boolean
   /** Looks at the whole reply where the body is not known beforehand. */
   readonly judge?: (head: ReplyHead, body: Buffer) => Failure | null
 }
@@ -72,11 +70,10 @@ export class ReplyCheck implements Sink {
   }
 
   end(): void {
-    const { body, judge, requestDone } = this.#expected
+    const { body, judge } = this.#expected
     if (body !== null && this.#entry.bytes < body.length) {
       this.#note(failure('wrong-length', `${this.#entry.bytes} bytes instead of ${body.length}`))
     }
-    if (requestDone !== undefined && !requestDone()) this.#note(failure('early-reply', 'the reply was complete before the request'))
     if (this.#wrong === null && judge !== undefined && this.#head !== null) {
       this.#wrong = judge(this.#head, Buffer.concat(this.#kept))
     }

@@ -1,6 +1,6 @@
 import type { Counters } from './context.ts'
 import type { FailureCode } from './failure.ts'
-import type { EntryKind } from './kinds.ts'
+import { entryKinds, type EntryKind } from './kinds.ts'
 import type { Entry } from './ledger.ts'
 
 export type EndedBy = 'stop' | 'signal' | 'duration' | 'count'
@@ -85,7 +85,11 @@ export interface ReportInput {
 export function makeReport(input: ReportInput): ReportData {
   const { entries, counters, startedAt, stoppedAt } = input
   const kinds: Partial<Record<EntryKind, Tally & Latency>> = {}
-  for (const [kind, ofKind] of groupBy(entries, (entry) => entry.kind)) kinds[kind] = { ...tally(ofKind), ...latency(ofKind) }
+  const byKind = groupBy(entries, (entry) => entry.kind)
+  for (const kind of [...byKind.keys()].sort((a, b) => entryKinds.indexOf(a) - entryKinds.indexOf(b))) {
+    const ofKind = byKind.get(kind)!
+    kinds[kind] = { ...tally(ofKind), ...latency(ofKind) }
+  }
   const releases = releasesOf(entries, startedAt)
   return {
     schema: 1,
