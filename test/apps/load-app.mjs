@@ -62,7 +62,7 @@ const routes = {
   'GET /events': (_req, res, query) => {
     const { ms } = numbers(query, { ms: 100 })
     let id = 0
-    res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'close' })
     const timer = setInterval(() => res.write(`id: ${++id}\ndata: ${release} ${id}\n\n`), ms)
     streams.add(res)
     res.on('close', () => {

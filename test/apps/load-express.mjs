@@ -60,7 +60,7 @@ app.get('/stream', (req, res) => {
 app.get('/events', (req, res) => {
   const { ms } = numbers(query(req), { ms: 100 })
   let id = 0
-  res.set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+  res.set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'close' })
   res.flushHeaders()
   const timer = setInterval(() => res.write(`id: ${++id}\ndata: ${release} ${id}\n\n`), ms)
   streams.add(res)

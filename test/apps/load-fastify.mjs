@@ -77,7 +77,7 @@ app.get('/events', (request, reply) => {
     clearInterval(timer)
     streams.delete(body)
   })
-  reply.header('cache-control', 'no-store').type('text/event-stream').send(body)
+  reply.headers({ 'cache-control': 'no-store', connection: 'close' }).type('text/event-stream').send(body)
 })
 app.get('/die', (_request, reply) => {
   reply.hijack()
