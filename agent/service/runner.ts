@@ -93,6 +93,8 @@ export class ServiceRunner {
 
   /** What happened. Events are taken one after the other; each is journaled before anything is done about it. */
   dispatch(event: SwapEvent): void {
+    // After the close the master ends everything; what ends then has not failed, and the next agent takes stock anew.
+    if (this.#state.closing) return
     this.#queue.push(event)
     if (this.#busy) return
     this.#busy = true
@@ -336,7 +338,7 @@ export class ServiceRunner {
   #progress(release: string, phase: Phase, detail: string | null): void {
     const record = findRelease(this.#state, release)
     if (phase === 'queued' && record !== undefined) {
-      this.#records.set(release, new SwapRecord(release, record.name, this.#state.committed.live, this.#options.link.figures()))
+      this.#records.set(release, new SwapRecord(record, findRelease(this.#state, this.#state.committed.live), this.#options.link.figures()))
     }
     const swap = this.#records.get(release)
     swap?.reached(phase)
@@ -370,7 +372,7 @@ export class ServiceRunner {
     const record = findRelease(this.#state, release)
     if (record?.outcome == null) return
     const { name, reason, failure } = record.outcome
-    const swap = this.#records.get(release) ?? new SwapRecord(release, record.name, null, Promise.resolve<Figures | null>(null))
+    const swap = this.#records.get(release) ?? new SwapRecord(record, undefined, Promise.resolve<Figures | null>(null))
     if (name === 'confirmed') {
       this.#options.confirmed(record)
       await this.#oldStopped(swap)

@@ -1,6 +1,7 @@
 import type { ReleaseFigures } from '../../proxy/figures.ts'
 import type { OutcomeName, Phase, Receipt } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
+import { labelOf, type ReleaseRecord } from '../swap/state.ts'
 
 /** Sums over all releases of the service, at one moment. */
 export interface Tally {
@@ -30,7 +31,9 @@ export function releaseFigures(figures: Figures | null, service: string, release
 export class SwapRecord {
   readonly release: string
   readonly name: string | null
+  /** The release that was live when the swap began. */
   readonly previous: string | null
+  readonly #previousLabel: string | null
   readonly startedAt = new Date().toISOString()
   readonly #begun = performance.now()
   readonly #reached = new Map<Phase, number>()
@@ -42,10 +45,11 @@ export class SwapRecord {
   survivors: readonly number[] = []
   onStopped: (() => void) | null = null
 
-  constructor(release: string, name: string | null, previous: string | null, before: Promise<Figures | null>) {
-    this.release = release
-    this.name = name
-    this.previous = previous
+  constructor(record: ReleaseRecord, previous: ReleaseRecord | undefined, before: Promise<Figures | null>) {
+    this.release = record.id
+    this.name = record.name
+    this.previous = previous?.id ?? null
+    this.#previousLabel = labelOf(previous)
     this.before = before
   }
 
@@ -65,7 +69,7 @@ export class SwapRecord {
       return begin === undefined || end === undefined ? null : Math.round((end - begin) * 10) / 10
     }
     return {
-      schema: 1, service, release: this.release, name: this.name, previous: this.previous, outcome, reason, startedAt: this.startedAt,
+      schema: 1, service, release: this.release, name: this.name, previous: this.#previousLabel, outcome, reason, startedAt: this.startedAt,
       phasesMs: {
         takeIn: between('queued', 'booting'), boot: between('booting', 'checking'), health: between('checking', 'flipping'),
         flip: between('flipping', 'flipped'), drain: between('flipped', 'drained'), bake: between('flipped', 'confirmed'), stop: this.stopMs,

@@ -1,0 +1,65 @@
+import { startLoad, type Report } from '../load/load.ts'
+import type { StaleReply } from '../load/stale.ts'
+import type { Receipt } from '../../agent/control/shapes.ts'
+import { until } from '../support/deadline.ts'
+import { dropRelease, firstRelease, stageRelease } from '../support/drop.ts'
+import { GracerProcess } from '../support/gracer-process.ts'
+
+export interface Scenario {
+  readonly workers: number
+  readonly drops: number
+  readonly swaps: number
+  readonly connections: number
+  readonly rate: number
+  /** Over the shipped defaults. */
+  readonly config: Record<string, unknown>
+  readonly env?: Record<string, string>
+  readonly say?: (line: string) => void
+}
+
+export interface Result {
+  readonly report: Report
+  readonly stale: readonly StaleReply[]
+  readonly receipts: readonly Receipt[]
+  readonly violations: number
+  readonly lost: number
+  readonly workersThatServed: number
+}
+
+/** Swaps one release after the other by drop and by command, under the strict load, each until it is confirmed. */
+export async function swapsUnderLoad(scenario: Scenario): Promise<Result> {
+  const say = scenario.say ?? (() => {})
+  const gracer = await GracerProcess.startWith(
+    { workers: scenario.workers, config: scenario.config, env: scenario.env ?? {} },
+    (one) => firstRelease(one, 'r0'),
+  )
+  try {
+    const load = startLoad({ host: '127.0.0.1', port: gracer.port, connections: scenario.connections, rate: scenario.rate })
+    await until('the load to run', () => load.counts().requests > scenario.rate)
+    let number = 0
+    for (let index = 0; index < scenario.drops; index += 1) {
+      number += 1
+      await dropRelease(gracer, `r${number}`)
+      await gracer.live(`r${number}`, true, 90_000)
+      say(`drop ${number} confirmed; ${load.counts().requests} requests, ${load.counts().failed} failed`)
+    }
+    for (let index = 0; index < scenario.swaps; index += 1) {
+      number += 1
+      const path = await stageRelease(gracer, `r${number}`)
+      const { code, stderr } = await gracer.swap(path)
+      if (code !== 0) throw new Error(`gracer swap r${number} exited with ${code}: ${stderr}`)
+      say(`swap ${number} confirmed; ${load.counts().requests} requests, ${load.counts().failed} failed`)
+    }
+    const status = await gracer.status()
+    const report = await load.stop()
+    const after = await gracer.status()
+    const history = JSON.parse(await gracer.control('GET', '/v1/history?service=default&n=200')) as { receipts: Receipt[] }
+    const ledgers = gracer.gracerLog().filter((line) => line.event === 'worker.listening')
+    return {
+      report, stale: report.staleAfterFlip(), receipts: history.receipts.filter((receipt) => receipt.name !== 'r0'),
+      violations: after.violations, lost: after.lost, workersThatServed: Math.min(status.proxy.workers.length, ledgers.length),
+    }
+  } finally {
+    await gracer.end()
+  }
+}
