@@ -122,7 +122,8 @@ export class Attempt implements UpstreamListener {
     const status = incoming.statusCode ?? 0
     const head = replyHead(incoming.rawHeaders, status)
     if (this.#upstream !== null) this.#upstream.keepAliveMs = head.keepAliveMs
-    const fault = head.fault ?? (incoming.httpVersionMajor === 1 ? null : 'it is not HTTP/1')
+    // A 101 without an Upgrade field comes here, not as a switch.
+    const fault = head.fault ?? (incoming.httpVersionMajor !== 1 ? 'it is not HTTP/1' : status < 200 ? `its status is ${status}` : null)
     if (fault !== null) {
       this.#owner.badReply(fault)
       return

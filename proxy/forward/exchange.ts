@@ -24,6 +24,7 @@ export class Exchange implements Occupant, AttemptOwner {
   readonly #early: EarlyBytes | null
   readonly #arrivedAt = process.hrtime.bigint()
   #service = ''
+  #bodiless = false
   #requestId: string | null = null
   #client: ClientSide | null = null
   #failed: Set<ReleaseId> | null = null
@@ -49,6 +50,7 @@ export class Exchange implements Occupant, AttemptOwner {
   begin(service: string, seen: Understood, origin: Origin): void {
     const { fields, requestId, claimed } = requestFields(this.#req.rawHeaders, seen, origin, this.#early !== null)
     if (claimed) this.#house.claimed(origin.peer)
+    this.#bodiless = seen.body === 'none'
     this.#service = service
     this.#requestId = requestId
     this.#client = {
@@ -64,13 +66,15 @@ export class Exchange implements Occupant, AttemptOwner {
     this.#refuse(rejected, true)
   }
 
-  /** Answers without picking anything. */
-  refuse(reply: FrontReply): void {
+  /** Answers a request that was understood without picking anything. */
+  refuse(reply: FrontReply, seen: Understood): void {
+    this.#bodiless = seen.body === 'none'
     this.#refuse(reply, false)
   }
 
   get received(): boolean {
-    return this.#req.complete
+    // Node calls a request complete only when it has parsed on behind the head.
+    return this.#bodiless || this.#req.complete
   }
 
   clientGone(): void {

@@ -140,7 +140,7 @@ export function createFront(options: FrontOptions): Front {
     const query = seen.target.indexOf('?')
     const service = serviceFor(seen.host.name, query === -1 ? seen.target : seen.target.slice(0, query))
     if (service === null) {
-      exchange.refuse({ status: 404, code: 'no-service', reason: 'No service is configured for this host and path.' })
+      exchange.refuse({ status: 404, code: 'no-service', reason: 'No service is configured for this host and path.' }, seen)
       return
     }
     exchange.begin(service, seen, { peer: plainAddress(req.socket.remoteAddress), trusted: trusts() })

@@ -188,10 +188,10 @@ function collect(req: IncomingMessage, seen: Seen[]): void {
 }
 
 /** A backend that speaks bytes: `onConnection` does with each socket what it likes. */
-export async function startRawBackend(onConnection: (socket: Socket, number: number) => void): Promise<{ port: number; server: NetServer; sockets: Set<Socket> }> {
+export async function startRawBackend(onConnection: (socket: Socket, number: number) => void, allowHalfOpen = false): Promise<{ port: number; server: NetServer; sockets: Set<Socket> }> {
   const sockets = new Set<Socket>()
   let number = 0
-  const server = createNetServer({ allowHalfOpen: true }, (socket) => {
+  const server = createNetServer({ allowHalfOpen }, (socket) => {
     socket.on('error', () => {})
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
