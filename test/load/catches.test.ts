@@ -47,6 +47,17 @@ test('a chunked body without its last chunk is caught', async () => {
   expect(codes(report)).toEqual(['truncated'])
 })
 
+test('a stream that ends in order but short of its bytes, and one with a byte too many, are caught', async () => {
+  const report = await loadOf((request, socket) => {
+    const body = seededBytes(request.query('seed'), request.query('chunks') * request.query('size'))
+    // A stream has at least four bytes.
+    const sent = request.index === 0 ? body.subarray(0, -1) : Buffer.concat([body, Buffer.from('x')])
+    const chunks = `${sent.length.toString(16)}\r\n${sent.toString('latin1')}\r\n`
+    socket.write(Buffer.from(`HTTP/1.1 200 OK\r\nx-release: r1\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`, 'latin1'))
+  }, { kinds: ['stream'], maxRequests: 2 })
+  expect(report.failures).toMatchObject([{ code: 'wrong-length', count: 2 }])
+})
+
 test('one wrong byte is caught, and named', async () => {
   const report = await loadOf((request, socket) => {
     const body = Buffer.from(bytesOf(request))
