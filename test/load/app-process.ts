@@ -59,7 +59,11 @@ async function started(child: ChildProcess, port: number, sign: RegExp, notify?:
     child.on('close', (code, signal) => resolve(signal ?? code ?? 0))
   })
   await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`the app did not start: ${output}`)), 10_000)
+    const timer = setTimeout(() => {
+      // Nobody else knows of it yet.
+      child.kill('SIGKILL')
+      reject(new Error(`the app did not start: ${output}`))
+    }, 10_000)
     const done = (): void => {
       clearTimeout(timer)
       resolve()
