@@ -10,7 +10,6 @@ export function closeAfterReply(response: ServerResponse, isLast: () => boolean)
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse
   response.writeHead = ((status: number, ...rest: unknown[]): ServerResponse => {
     if (!isLast()) return writeHead(status, ...rest)
-    response.removeHeader('Connection')
     const message = typeof rest[0] === 'string' ? [rest[0]] : []
     return writeHead(status, ...message, ...headersWithClose(response, rest.find((value) => typeof value === 'object' && value !== null)))
   }) as typeof response.writeHead

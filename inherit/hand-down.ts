@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import { existsSync } from 'node:fs'
 import type { Socket } from 'node:net'
 
 import { findCommand } from './find-command.ts'
@@ -8,6 +9,7 @@ import { NotifyLines } from './notify-lines.ts'
 
 /** The first descriptor that is passed down: SD_LISTEN_FDS_START of sd_listen_fds(3). */
 export const firstPassedFd = 3
+const shell = '/bin/sh'
 
 export interface PassedSocket {
   /** For LISTEN_FDNAMES: printable ASCII without ':', at most 255 characters. */
@@ -69,12 +71,23 @@ export function spawnWithSockets(options: HandDownOptions): HandedDown {
   child.on('error', () => {})
   const { pid } = child
   if (pid === undefined) {
-    throw new GracerError(`"${command.join(' ')}" could not be started in ${cwd}: the system refused a new process`, {
-      code: 'spawn-failed',
-      hint: 'Look at the limits on processes and open files (ulimit -u, ulimit -n) and at free memory.',
-    })
+    throw spawnFailed(command, cwd)
   }
   return { pid, child, events: readNotices(child.stdio[notifyFd] as Socket) }
+}
+
+function spawnFailed(command: readonly string[], cwd: string): GracerError {
+  const what = `"${command.join(' ')}" could not be started in ${cwd}`
+  if (!existsSync(shell)) {
+    return new GracerError(`${what}: there is no ${shell}, which says LISTEN_PID to the command`, {
+      code: 'spawn-failed',
+      hint: 'Use a container image with a shell in it.',
+    })
+  }
+  return new GracerError(`${what}: the system refused a new process`, {
+    code: 'spawn-failed',
+    hint: 'Look at the limits on processes and open files (ulimit -u, ulimit -n) and at free memory.',
+  })
 }
 
 interface Start {
@@ -91,7 +104,7 @@ function startThroughShell(listens: boolean, command: readonly string[], start: 
   const script = `export GRACER_NOTIFY_PID=$$${listens ? ' LISTEN_PID=$$' : ''}; exec "$@"`
   const odd = Object.entries(start.env).filter(([name]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !name.startsWith('-'))
   const over = odd.length === 0 ? [] : ['/usr/bin/env', ...odd.map(([name, value]) => `${name}=${value}`)]
-  return spawn('/bin/sh', ['-c', script, 'sh', ...over, ...command], { ...start, detached: true })
+  return spawn(shell, ['-c', script, 'sh', ...over, ...command], { ...start, detached: true })
 }
 
 function listenVariables(sockets: readonly PassedSocket[]): Record<string, string> {

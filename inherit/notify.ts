@@ -49,13 +49,13 @@ export function createNotifier(fd: number | undefined, beforeReady: () => void =
 
 /**
  * Not a blocking write: the socket's buffer holds some 280 lines, and a stopped reader would then stop the server.
- * A short write still happens at once, so that ready() just before the process ends is not lost.
+ * A short write still happens at once, so that ready() just before the process ends is not lost; a stream that is not read
+ * from does not keep the process alive.
  */
 function openStream(fd: number): net.Socket | null {
   try {
     const stream = new net.Socket({ fd, readable: false, writable: true })
     stream.on('error', () => {})
-    stream.unref()
     return stream
   } catch {
     // Closed, or neither a socket nor a pipe.

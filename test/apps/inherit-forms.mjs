@@ -32,6 +32,10 @@ const forms = {
       plain().on('error', (error) => console.log(`second listen: ${error.code}`)).listen(port, '127.0.0.1')
     })
   },
+  two: () => {
+    http.createServer((request, response) => response.end('admin')).listen(Number(process.env.FIXED_PORT), () => console.log('admin is up'))
+    process.on('SIGUSR2', () => plain().listen(port))
+  },
   others: () => {
     // None of these is the service; PORT comes last.
     const first = http.createServer((request, response) => response.end('any')).listen(0, '127.0.0.1', () => {

@@ -70,12 +70,12 @@ describe('bindWithoutAccepting', () => {
 
   test('a child killed with -9 leaves clients in the kernel’s queue, and the next child answers them', async () => {
     const socket = held('127.0.0.1')
-    const first = await startApp({ command: [process.execPath, 'inherit-library.mjs'], fd: socket.fd })
+    const first = await startApp({ command: [process.execPath, 'inherit-library.mjs'], fds: [socket.fd] })
     await first.notice('READY')
     expect(JSON.parse((await get(socket.port)).body)).toMatchObject({ pid: first.pid })
     await first.stop()
     const waiting = [get(socket.port), get(socket.port), get(socket.port)]
-    const second = await startApp({ command: [process.execPath, 'inherit-library.mjs'], fd: socket.fd })
+    const second = await startApp({ command: [process.execPath, 'inherit-library.mjs'], fds: [socket.fd] })
     for (const reply of await Promise.all(waiting)) expect(JSON.parse(reply.body)).toMatchObject({ pid: second.pid })
   })
 })

@@ -1,12 +1,15 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import http2 from 'node:http2'
 import path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 
+import { bindWithoutAccepting } from '../../inherit/bare-socket.ts'
 import { freePort } from '../../inherit/ephemeral-socket.ts'
+import { preloadUrl } from '../../inherit/preload-url.ts'
 import { fixedPort } from '../../inherit/turn-listen.ts'
-import { cleanUp, get, socketsOf, startNodeApp, temporaryFolder, until } from './support.ts'
+import { cleanUp, get, onCleanUp, socketsOf, startApp, startNodeApp, temporaryFolder, until } from './support.ts'
 
 afterEach(cleanUp)
 
@@ -107,6 +110,35 @@ describe('unmodified programs under the preload', () => {
     expect(kept).toBe(fixed)
     expect((await get(fixed)).body).toBe('kept')
     expect(existsSync(unixPath)).toBe(true)
+  })
+
+  test('each of two sockets goes to the listen for its own port, whatever the order, and READY waits for both', async () => {
+    const [web, admin] = [bindWithoutAccepting('127.0.0.1', 0), bindWithoutAccepting('127.0.0.1', 0)]
+    onCleanUp(web.close)
+    onCleanUp(admin.close)
+    const app = await startApp({
+      command: [process.execPath, '--import', preloadUrl(), 'inherit-forms.mjs'],
+      env: { FORM: 'two', PORT: String(web.port), FIXED_PORT: String(admin.port) },
+      socketNames: ['web', 'admin'],
+      fds: [web.fd, admin.fd],
+    })
+    await until('the first', () => app.log().includes('admin is up'))
+    expect(app.notices).toEqual([])
+    process.kill(app.pid, 'SIGUSR2')
+    await app.notice('READY')
+    expect((await get(web.port)).body).toBe(String(app.pid))
+    expect((await get(admin.port)).body).toBe('admin')
+    expect(app.log()).not.toContain('gracer:')
+  })
+
+  test('where no socket was handed down next to nothing is loaded', () => {
+    const folder = temporaryFolder()
+    const env = { PATH: process.env['PATH'], NODE_V8_COVERAGE: folder, LISTEN_PID: '1', LISTEN_FDS: '1' }
+    const ran = spawnSync(process.execPath, ['--import', preloadUrl(), '-p', 'process.env.LISTEN_FDS'], { env, encoding: 'utf8' })
+    expect(ran.stdout).toBe('1\n')
+    const scripts = readdirSync(folder).flatMap((file) => readFileSync(path.join(folder, file), 'utf8').match(/[\w-]+\.js(?=")/g) ?? [])
+    expect([...new Set(scripts)].filter((script) => script !== 'preload.js')).toEqual([])
+    expect(scripts).toContain('preload.js')
   })
 
   test('forks and worker threads inherit --import, and neither the socket nor the variables', async () => {

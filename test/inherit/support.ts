@@ -52,8 +52,8 @@ export interface AppOptions {
   readonly command: readonly string[]
   readonly env?: Record<string, string | undefined>
   readonly socketNames?: readonly string[]
-  /** A socket to pass down instead of an ephemeral one. */
-  readonly fd?: number
+  /** Sockets to pass down instead of an ephemeral one. */
+  readonly fds?: readonly number[]
 }
 
 /** Starts a program on an ephemeral socket of ours, killed with its whole group after the test. */
@@ -62,12 +62,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   const logFile = path.join(temporaryFolder(), 'log')
   const log = openSync(logFile, 'a')
   const { handed, port } = await listenEphemeral('127.0.0.1', (ephemeral, port) => {
-    const fd = options.fd ?? ephemeral
     const handed = spawnWithSockets({
       command,
       cwd: appsFolder,
       env: childEnvironment(process.env, { PORT: String(port), HOST: '127.0.0.1', NODE_OPTIONS: undefined, ...env }),
-      sockets: socketNames.map((name) => ({ name, fd })),
+      sockets: socketNames.map((name, index) => ({ name, fd: options.fds?.[index] ?? ephemeral })),
       stdout: log,
       stderr: log,
     })
