@@ -53,10 +53,10 @@ export async function startControlServer(options: ControlServerOptions): Promise
   server.maxConnections = limits.connections
   server.on('clientError', refuseGarbage)
 
-  mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 })
   // No longer than the final name, and of this process alone: closing removes the name it was bound under.
   const boundAs = join(dirname(socketPath), `c${process.pid.toString(36)}.tmp`)
   try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 })
     rmSync(boundAs, { force: true })
     await listen(server, boundAs)
     chmodSync(boundAs, 0o600)
