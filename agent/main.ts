@@ -5,6 +5,7 @@ import type { ServiceConfig } from './config/types.ts'
 import { startControlServer } from './control/server.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
+import { capLog } from './service/cap-log.ts'
 import { Service } from './service/service.ts'
 import type { AgentStart } from './start.ts'
 import { openStateFolder } from './state-folder.ts'
@@ -13,6 +14,9 @@ import { packageVersion } from './version.ts'
 // The program that the master starts as its agent: composition only.
 
 const aliveMs = 1_000
+/** gracer's own log, with the copy before it, takes at most twice this. */
+const mostOwnLogBytes = 4 * 1024 * 1024
+const ownLogLookMs = 5_000
 
 const start = JSON.parse(process.argv[2] ?? '{}') as AgentStart
 const state = openStateFolder(start.state)
@@ -33,6 +37,14 @@ process.on('uncaughtException', (error) => {
 
 const link = new MasterLink(await awaitHello())
 setInterval(() => link.say({ type: 'alive' }), aliveMs)
+
+setInterval(() => {
+  try {
+    capLog(state.logFile, mostOwnLogBytes)
+  } catch (error) {
+    log.warn('logs.not-cut', { file: state.logFile, error: (error as Error).message })
+  }
+}, ownLogLookMs)
 
 const readAll = (): ReturnType<typeof loadConfig> => loadConfig({ ...(start.configFile === null ? {} : { file: start.configFile }), cwd: start.cwd, overrides: start.overrides })
 const config = readAll()

@@ -1,5 +1,6 @@
 import type { Failure } from '../control/shapes.ts'
 import type { HealthConfig } from '../config/types.ts'
+import { pause } from './pause.ts'
 import { probe, type ProbeResult } from './probe.ts'
 
 const firstRetryMs = 5
@@ -73,16 +74,4 @@ function failureOf(health: HealthConfig, attempts: number, elapsedMs: number, la
     lastLines: [],
     logFile: null,
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms)
-    function done(): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    signal.addEventListener('abort', done)
-  })
 }

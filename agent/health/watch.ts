@@ -1,4 +1,5 @@
 import type { HealthConfig } from '../config/types.ts'
+import { pause } from './pause.ts'
 import { probe, type ProbeResult } from './probe.ts'
 
 /** So many failures in a row are no accident. */
@@ -25,10 +26,7 @@ export async function watchHealth(options: WatchOptions): Promise<void> {
   const retryMs = health.intervalMs * retryPace
   let inRow = 0
   while (!signal.aborted) {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, inRow > 0 && inRow < sickAfter ? retryMs : paceMs)
-      signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
-    })
+    await pause(inRow > 0 && inRow < sickAfter ? retryMs : paceMs, signal)
     if (signal.aborted) return
     const result = await probe(port, health, signal)
     if (signal.aborted) return

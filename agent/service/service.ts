@@ -1,5 +1,5 @@
-import { closeSync, copyFileSync, ftruncateSync, openSync, rmSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { readdirSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
 import { planBoot } from '../boot/plan.ts'
 import type { ServiceConfig } from '../config/types.ts'
@@ -9,6 +9,7 @@ import { isWithin } from '../drops/identity.ts'
 import { pruneReleases } from '../drops/prune.ts'
 import type { MasterLink } from '../master-link.ts'
 import type { StateFolder } from '../state-folder.ts'
+import { capLog } from './cap-log.ts'
 import type { BootPlan, ReleaseRecord } from '../swap/state.ts'
 import { dropRequest, type KnownDrops } from './find-target.ts'
 import { ServiceRunner } from './runner.ts'
@@ -119,6 +120,7 @@ export class Service {
 
   /** Of the drops that gracer took in, the newest `keep` stay beside those still in use; the folders of older ones go. */
   async #prune(): Promise<void> {
+    this.#removeLeftovers()
     const { releases, keep } = this.#config
     if (releases === null) return
     const { state } = this.runner
@@ -144,20 +146,27 @@ export class Service {
     rmSync(`${file}.1`, { force: true })
   }
 
-  /** Backends append to their logs themselves (O_APPEND), so a log is cut in place, never renamed. */
   #capLogs(): void {
-    for (const record of this.runner.state.releases) {
-      if (record.process === null) continue
-      const file = this.logFile(record.id)
-      try {
-        if (statSync(file).size <= mostLogBytes) continue
-        copyFileSync(file, `${file}.1`)
-        const fd = openSync(file, 'r+')
-        ftruncateSync(fd, 0)
-        closeSync(fd)
-      } catch (error) {
-        this.#options.log.warn('logs.not-cut', { release: record.id, error: (error as Error).message })
-      }
+    for (const record of this.runner.state.releases) if (record.process !== null) this.#cap(this.logFile(record.id))
+  }
+
+  #cap(file: string): void {
+    try {
+      capLog(file, mostLogBytes)
+    } catch (error) {
+      this.#options.log.warn('logs.not-cut', { file, error: (error as Error).message })
     }
+  }
+
+  /** What is kept of a release ends with its record. */
+  #removeLeftovers(): void {
+    const known = new Set(this.runner.state.releases.map((record) => record.id))
+    const logs = dirname(this.logFile('v1'))
+    for (const name of readdirSync(logs)) {
+      const release = new RegExp(`^${this.name.replaceAll('.', '\\.')}\\.(v\\d+)\\.log(\\.1)?$`).exec(name)?.[1]
+      if (release !== undefined && !known.has(release)) rmSync(join(logs, name), { force: true })
+    }
+    const manifests = join(this.#options.state.serviceFolder(this.name), 'manifests')
+    for (const name of readdirSync(manifests)) if (!known.has(basename(name, '.json'))) rmSync(join(manifests, name), { force: true })
   }
 }
