@@ -1,0 +1,44 @@
+/** What has happened over all schedules: a simulation in which nothing happens proves nothing. */
+export interface Counts {
+  schedules: number
+  steps: number
+  requests: number
+  complete: number
+  parked: number
+  held: number
+  fallbackPicks: number
+  cut: number
+  lostWithWorker: number
+  lostWithBackend: number
+  flips: number
+  confirmed: number
+  failed: number
+  flippedBack: number
+  rolledBack: number
+  superseded: number
+  aborted: number
+  undonePrepares: number
+  refused: number
+  replaced: number
+  recoveries: number
+  takeovers: number
+  reboots: number
+  crashes: number
+  restarted: number
+  staleMessages: number
+  faults: number
+  commands: number
+  goodBuilds: number
+}
+
+export function noCounts(): Counts {
+  return {
+    schedules: 0, steps: 0, requests: 0, complete: 0, parked: 0, held: 0, fallbackPicks: 0, cut: 0, lostWithWorker: 0, lostWithBackend: 0,
+    flips: 0, confirmed: 0, failed: 0, flippedBack: 0, rolledBack: 0, superseded: 0, aborted: 0, undonePrepares: 0, refused: 0, replaced: 0,
+    recoveries: 0, takeovers: 0, reboots: 0, crashes: 0, restarted: 0, staleMessages: 0, faults: 0, commands: 0, goodBuilds: 0,
+  }
+}
+
+export function addCounts(sum: Counts, one: Counts): void {
+  for (const key of Object.keys(sum) as (keyof Counts)[]) sum[key] += one[key]
+}

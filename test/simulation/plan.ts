@@ -1,0 +1,128 @@
+import { Random } from './random.ts'
+
+/** How a build behaves once it is booted. Times in milliseconds. */
+export interface Build {
+  /** The identity of the drop. */
+  readonly key: string
+  readonly takesIn: boolean
+  readonly bootMs: number
+  readonly health: 'good' | 'never' | 'late'
+  /** Ends by itself so long after its boot, this many times. */
+  readonly crash: { readonly afterMs: number; readonly times: number } | null
+  /** Its probes fail from so long after its first success on. */
+  readonly sickAfterMs: number | null
+  readonly term: 'quick' | 'slow' | 'ignored'
+}
+
+export type Fault =
+  | { readonly do: 'kill-worker'; readonly index: number }
+  | { readonly do: 'kill-agent' }
+  | { readonly do: 'kill-master'; readonly upAfterMs: number }
+  | { readonly do: 'kill-everything'; readonly upAfterMs: number }
+  | { readonly do: 'kill-backend'; readonly service: string; readonly which: 'live' | 'fallback' | 'newest' }
+  | { readonly do: 'stall-worker'; readonly index: number; readonly ms: number }
+  | { readonly do: 'stall-agent'; readonly ms: number; readonly wakesLate: boolean }
+
+export type Command =
+  | { readonly do: 'drop'; readonly service: string; readonly build: Build }
+  | { readonly do: 'swap'; readonly service: string; readonly build: Build; readonly supersede: boolean }
+  | { readonly do: 'restart'; readonly service: string }
+  | { readonly do: 'rollback'; readonly service: string; readonly to: 'before' | 'any' }
+  | { readonly do: 'undo'; readonly service: string; readonly how: 'aborted' | 'timed-out' }
+  | { readonly do: 'rescan'; readonly service: string }
+  | { readonly do: 'down'; readonly upAfterMs: number }
+  | { readonly do: 'request'; readonly service: string }
+
+export type Place = 'agent' | 'master' | 'worker'
+
+export type Action =
+  | { readonly at: number; readonly act: Command | Fault }
+  /** In the n-th moment between two effects (agent, master) or before the n-th message (worker). */
+  | { readonly place: Place; readonly moment: number; readonly act: Fault }
+
+/** All that makes a schedule, but for the delays, which the seed gives. Plain data, so that it can be shrunk. */
+export interface Plan {
+  readonly seed: number
+  readonly workers: number
+  readonly services: readonly string[]
+  /** Whether a confirmed release is live at the beginning. */
+  readonly beginsLive: boolean
+  readonly bakeMs: number
+  readonly drainMs: number
+  readonly onCrashLoop: 'hold' | 'rollback'
+  /** How likely a flip draws requests to itself. */
+  readonly crowding: number
+  readonly actions: readonly Action[]
+}
+
+export function isFault(act: Command | Fault): act is Fault {
+  return act.do.startsWith('kill-') || act.do.startsWith('stall-')
+}
+
+export function makePlan(seed: number): Plan {
+  const random = new Random(seed)
+  const services = random.chance(0.15) ? ['a', 'b'] : ['a']
+  const windowMs = random.between(800, 4_500)
+  const actions: Action[] = []
+  const commands = random.weighted([[3, 1], [4, 2], [3, 3], [2, 5]] as const)
+  for (let index = 0; index < commands; index += 1) {
+    actions.push({ at: random.between(0, windowMs * 0.8), act: randomCommand(random, random.pick(services), index) })
+  }
+  // The first is a build that can succeed: a schedule in which nothing is deployed shows nothing.
+  actions.push({ at: random.between(0, windowMs * 0.3), act: { do: random.chance(0.5) ? 'drop' : 'swap', service: random.pick(services), build: randomBuild(random, 'first', 0.75), supersede: false } })
+  const faults = random.weighted([[2, 0], [4, 1], [3, 2], [1, 4]] as const)
+  for (let index = 0; index < faults; index += 1) {
+    const act = randomFault(random, services)
+    if (random.chance(0.45)) actions.push({ at: random.between(0, windowMs * 1.2), act })
+    else {
+      const place = random.weighted<Place>([[5, 'agent'], [3, 'master'], [1, 'worker']])
+      actions.push({ place, moment: random.int(1, place === 'agent' ? 110 : 40), act })
+    }
+  }
+  const requests = random.int(6, 24)
+  for (let index = 0; index < requests; index += 1) actions.push({ at: random.between(0, windowMs * 1.3), act: { do: 'request', service: random.pick(services) } })
+  if (random.chance(0.04)) actions.push({ at: random.between(0, windowMs), act: { do: 'down', upAfterMs: random.between(1, 500) } })
+  return {
+    seed, services, actions, workers: random.weighted([[3, 1], [5, 2], [2, 3], [1, 4]] as const), beginsLive: random.chance(0.7),
+    bakeMs: random.weighted([[1, 0], [3, 200], [3, 900], [2, 2_500]] as const), drainMs: random.pick([250, 700, 1_500]),
+    onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: random.pick([0.1, 0.4, 0.8]),
+  }
+}
+
+function randomCommand(random: Random, service: string, index: number): Command {
+  return random.weighted<() => Command>([
+    [5, () => ({ do: 'drop', service, build: randomBuild(random, `d${index}`, 0.5) })],
+    [4, () => ({ do: 'swap', service, build: randomBuild(random, `s${index}`, 0.5), supersede: random.chance(0.6) })],
+    [3, () => ({ do: 'rollback', service, to: random.chance(0.6) ? 'before' : 'any' })],
+    [1, () => ({ do: 'restart', service })],
+    [1.5, () => ({ do: 'undo', service, how: random.chance(0.5) ? 'aborted' : 'timed-out' })],
+    [1, () => ({ do: 'rescan', service })],
+  ])()
+}
+
+function randomBuild(random: Random, key: string, good: number): Build {
+  const build: Build = {
+    key, takesIn: true, bootMs: random.between(1, random.chance(0.3) ? 600 : 60), health: 'good', crash: null, sickAfterMs: null,
+    term: random.weighted([[6, 'quick'], [2, 'slow'], [1, 'ignored']] as const),
+  }
+  if (random.chance(good)) return build
+  return random.weighted<() => Build>([
+    [1, () => ({ ...build, takesIn: false })],
+    [2, () => ({ ...build, health: random.chance(0.5) ? 'never' : 'late' })],
+    [2, () => ({ ...build, crash: { afterMs: random.between(0, 40), times: random.weighted([[3, 1], [1, 8]] as const) } })],
+    [5, () => ({ ...build, crash: { afterMs: random.between(20, 2_500), times: random.weighted([[4, 1], [2, 2], [1, 7]] as const) } })],
+    [4, () => ({ ...build, sickAfterMs: random.between(0, 2_000) })],
+  ])()
+}
+
+function randomFault(random: Random, services: readonly string[]): Fault {
+  return random.weighted<() => Fault>([
+    [3, () => ({ do: 'kill-worker', index: random.int(0, 3) })],
+    [6, () => ({ do: 'kill-agent' })],
+    [3, () => ({ do: 'kill-master', upAfterMs: random.between(0, random.chance(0.5) ? 30 : 1_500) })],
+    [2, () => ({ do: 'kill-everything', upAfterMs: random.between(0, 300) })],
+    [4, () => ({ do: 'kill-backend', service: random.pick(services), which: random.pick(['live', 'fallback', 'newest'] as const) })],
+    [4, () => ({ do: 'stall-worker', index: random.int(0, 3), ms: random.between(1, random.chance(0.4) ? 3_500 : 300) })],
+    [3, () => ({ do: 'stall-agent', ms: random.between(1, random.chance(0.4) ? 3_500 : 300), wakesLate: random.chance(0.5) })],
+  ])()
+}

@@ -1,0 +1,269 @@
+import type { FromAgent, ToAgent } from '../../proxy/messages.ts'
+import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
+import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
+import { failureAt } from '../../agent/swap/swap.ts'
+import { findRelease, newServiceState, nothingLive, type BootPlan, type RouteIntent, type ServiceState } from '../../agent/swap/state.ts'
+import { Channel } from './network.ts'
+import { Probes } from './probes.ts'
+import { SimProcess } from './process.ts'
+import { deadlines, type SimMaster } from './sim-master.ts'
+import type { World } from './world.ts'
+import type { Timed } from './clock.ts'
+
+export const stopMs = 60
+const holdMs = 1_500
+
+/** The agent's shell around the production reducers: each step is journaled, then its effects are carried out in order. */
+export class SimAgent extends SimProcess {
+  readonly epoch: number
+  readonly world: World
+  readonly states = new Map<string, ServiceState>()
+  readonly #toMaster: Channel<FromAgent>
+  readonly #probes: Probes
+  /** It was declared dead and another was started: what it writes is nobody's journal. */
+  ghost = false
+  started = false
+  #quiescing = false
+  /** Changes of the table are sent one at a time, whatever the service. */
+  readonly #routes: { readonly service: string; readonly route: ProposedRoute }[] = []
+  #changing: { readonly request: number; readonly service: string } | null = null
+  #nextRequest = 1
+  readonly #stops = new Map<string, Timed>()
+
+  constructor(world: World, master: SimMaster, epoch: number) {
+    super(`agent ${epoch}`)
+    this.world = world
+    this.epoch = epoch
+    this.#toMaster = new Channel(world.clock, world.random, { from: this, to: master, deliver: (message) => master.fromAgent(this, message), broken: () => {} })
+    this.#probes = new Probes(this)
+    this.onDeath(() => {
+      world.agents.delete(this)
+      if (this.ghost) return
+      world.disk.freezeJournals()
+      world.checks.agentLost()
+    })
+  }
+
+  receive(message: ToAgent): void {
+    switch (message.type) {
+      case 'hello':
+        this.#begin(message)
+        break
+      case 'committed':
+        if (this.#changing?.request === message.request) this.take(this.#changing.service, { type: 'committed', number: message.number })
+        break
+      case 'refused':
+      case 'flip-done': {
+        const changing = this.#changing
+        if (changing?.request !== message.request) break
+        this.#changing = null
+        if (message.type === 'refused') this.take(changing.service, { type: 'refused', message: message.message })
+        this.#nextRoute()
+        break
+      }
+      case 'spawned': {
+        const [service, release] = split(message.release)
+        this.take(service, { type: 'spawned', release, pid: message.pid, port: message.port })
+        break
+      }
+      case 'spawn-failed': {
+        const [service, release] = split(message.release)
+        this.take(service, { type: 'spawn-failed', release, failure: failureAt('boot', message.message) })
+        break
+      }
+      case 'exited': {
+        const [service, release] = split(message.release)
+        this.world.clock.cancel(this.#stops.get(message.release) ?? null)
+        this.#stops.delete(message.release)
+        this.take(service, { type: 'exited', release, pid: message.pid, failure: failureAt('boot', 'its process ended') })
+        break
+      }
+      case 'quiet': {
+        const [service, release] = split(message.release)
+        this.take(service, { type: 'quiet', release })
+        break
+      }
+      case 'fell-back':
+        this.#fellBack(message)
+        break
+      case 'quiesce':
+        this.#quiescing = true
+        for (const service of this.states.keys()) this.take(service, { type: 'close' })
+        this.#saysQuiesced()
+        break
+      case 'notify':
+      case 'figures':
+      case 'exit':
+        break
+    }
+  }
+
+  /** Something has happened. It is journaled with what follows from it before anything is done about it. */
+  take(service: string, event: SwapEvent): void {
+    const state = this.states.get(service)
+    if (!this.alive || state === undefined) return
+    if (this.world.tracing) this.world.note(`${this.name} ${service}: ${JSON.stringify(event, (key, value: unknown) => (key === 'failure' ? '…' : value))}`)
+    if (!this.world.parts.journalsFirst && !this.ghost) this.world.disk.freezeJournals()
+    this.world.moment('agent')
+    if (!this.alive) return
+    const effects = this.world.parts.step(state, event)
+    this.#carryOut(service, state, effects)
+    this.#saysQuiesced()
+  }
+
+  #begin(hello: Extract<ToAgent, { type: 'hello' }>): void {
+    const { world } = this
+    world.counts.recoveries += 1
+    for (const service of world.plan.services) {
+      const state = world.disk.readJournal(service) ?? newServiceState(service)
+      this.states.set(service, state)
+      const running = new Map(hello.backends.filter((one) => one.service === service).map((one) => [split(one.release)[1], { pid: one.pid, port: one.port }]))
+      const committed = intentOf(service, routeOf(hello.table, service))
+      world.checks.begins(service, state, hello.masterIsNew)
+      if (world.tracing) world.note(`${this.name} ${service}: recovers, confirmed ${state.confirmed ?? '-'}, swap ${state.swap?.release ?? '-'} ${state.swap?.step ?? ''}, tentative ${state.tentative?.release ?? '-'}; table says ${committed.live ?? '-'}`)
+      const effects = world.parts.recover(state, { committed, committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
+      this.#carryOut(service, state, effects)
+      if (!this.alive) return
+    }
+    this.started = true
+    this.#saysReady()
+    for (const service of world.plan.services) world.clock.after(world.random.between(1, 50), this, () => world.rescan(service))
+  }
+
+  /** When the table says what follows from what was found. */
+  #saysReady(): void {
+    if ([...this.states.values()].every((state) => state.pending === null)) this.#toMaster.send({ type: 'ready' })
+    else if (!this.ghost) this.world.clock.after(5, this, () => this.#saysReady())
+  }
+
+  #saysQuiesced(): void {
+    if (!this.#quiescing || ![...this.states.values()].every((state) => state.closing && state.swap === null && state.pending === null)) return
+    this.#quiescing = false
+    this.#toMaster.send({ type: 'quiesced', deadlines: deadlines(this.world), stopMs })
+  }
+
+  #carryOut(service: string, state: ServiceState, effects: readonly SwapEffect[]): void {
+    const { world } = this
+    if (world.parts.journalsFirst && !this.ghost) world.disk.writeJournal(state)
+    world.checks.stepped(this, state, effects)
+    for (const effect of effects) {
+      world.moment('agent')
+      if (!this.alive) return
+      if (world.tracing && effect.do !== 'progress') world.note(`${this.name} ${service}:   -> ${JSON.stringify(effect, (key, value: unknown) => (key === 'failure' ? '…' : value))}`)
+      this.#do(service, state, effect)
+    }
+    if (!world.parts.journalsFirst && !this.ghost) world.disk.writeJournal(state)
+  }
+
+  #do(service: string, state: ServiceState, effect: SwapEffect): void {
+    const { world } = this
+    switch (effect.do) {
+      case 'take-in':
+        world.clock.after(world.random.between(0.2, 20), this, () => this.#takeIn(service, effect.release))
+        break
+      case 'spawn': {
+        const release = `${service}.${effect.release}`
+        this.#toMaster.send({ type: 'spawn', epoch: this.epoch, order: { service, release, command: '', args: [], cwd: '', env: {}, socket: 'inherit', logFile: '' } })
+        break
+      }
+      case 'check':
+        this.#probes.check(service, effect.release)
+        break
+      case 'watch':
+        this.#probes.watch(service, effect.release, effect.baking)
+        break
+      case 'unwatch':
+        this.#probes.end(service, effect.release)
+        break
+      case 'probe-fallback':
+        this.#probes.once(service, effect.release)
+        break
+      case 'commit':
+        this.#routes.push({ service, route: this.#proposed(state, effect.route) })
+        this.#nextRoute()
+        break
+      case 'drain':
+        this.#toMaster.send({ type: 'drain', epoch: this.epoch, release: `${service}.${effect.release}`, deadlines: deadlines(world) })
+        break
+      case 'stop':
+      case 'stop-stray':
+        this.#stop(`${service}.${effect.release}`)
+        break
+      case 'after':
+        world.clock.after(effect.ms, this, () => this.take(service, effect.event))
+        break
+      case 'outcome':
+        if (!this.ghost) world.checks.outcome(state, effect.release)
+        break
+      case 'answer':
+        if (!this.ghost) world.checks.answered(effect.command, effect.outcome)
+        break
+      case 'follow':
+        if (!this.ghost) world.checks.follows(effect.command, service, effect.release)
+        break
+      case 'progress':
+      case 'note':
+        break
+    }
+  }
+
+  #takeIn(service: string, release: string): void {
+    const build = this.world.buildOf(service, release)
+    if (!build.takesIn) return this.take(service, { type: 'take-in-failed', release, failure: failureAt('take-in', 'it is not whole') })
+    const { bakeMs, onCrashLoop } = this.world.plan
+    const plan: BootPlan = { command: ['app'], socket: 'inherit', env: {}, bakeMs, onCrashLoop, stopMs }
+    this.take(service, { type: 'taken-in', release, plan })
+  }
+
+  #stop(release: string): void {
+    if (this.#stops.has(release)) return
+    this.#toMaster.send({ type: 'signal', epoch: this.epoch, release, signal: 'SIGTERM' })
+    this.#stops.set(release, this.world.clock.after(stopMs, this, () => {
+      this.#toMaster.send({ type: 'signal', epoch: this.epoch, release, signal: 'SIGKILL' })
+    }))
+  }
+
+  #nextRoute(): void {
+    const next = this.#changing === null ? this.#routes.shift() : undefined
+    if (next === undefined) return
+    const request = this.#nextRequest
+    this.#nextRequest += 1
+    this.#changing = { request, service: next.service }
+    this.#toMaster.send({ type: 'route', epoch: this.epoch, request, route: next.route })
+  }
+
+  #proposed(state: ServiceState, intent: RouteIntent): ProposedRoute {
+    const target = (id: string | null, port: number | null): Target | null => {
+      if (id === null) return null
+      this.world.checks.proposes(state, id, port)
+      const record = findRelease(state, id)
+      return { release: `${state.service}.${id}`, host: '127.0.0.1', port: port ?? 0, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
+    }
+    return {
+      service: state.service, state: intent.state, reason: intent.reason, settings: { holdTimeoutMs: holdMs, holdMax: 1_000 },
+      live: target(intent.live, intent.port), fallback: target(intent.fallback, findRelease(state, intent.fallback)?.process?.port ?? null),
+    }
+  }
+
+  /** The release itself is asked before a worker's word is believed. */
+  #fellBack(message: Extract<ToAgent, { type: 'fell-back' }>): void {
+    const [service, release] = split(message.release)
+    this.world.clock.after(this.world.random.between(0.1, 5), this, () => {
+      const state = this.states.get(service)
+      const port = findRelease(state as ServiceState, state?.tentative?.release ?? null)?.process?.port
+      if (port === undefined || this.world.ports.get(port)?.accepts === true) return
+      this.take(service, { type: 'fell-back', release, number: message.number, error: message.error })
+    })
+  }
+}
+
+function split(release: string): [service: string, id: string] {
+  const dot = release.indexOf('.')
+  return [release.slice(0, dot), release.slice(dot + 1)]
+}
+
+function intentOf(service: string, route: Route | undefined): RouteIntent {
+  if (route === undefined) return nothingLive
+  const id = (target: Target | null): string | null => target?.release.slice(service.length + 1) ?? null
+  return { state: route.state, live: id(route.live), port: route.live?.port ?? null, fallback: id(route.fallback), reason: route.reason }
+}
