@@ -20,7 +20,8 @@ export type SwapEvent =
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'rested' }
   | { readonly type: 'quiet'; readonly release: string }
-  | { readonly type: 'bake-over'; readonly release: string }
+  /** `since` is the table number of the flip that the bake began with. */
+  | { readonly type: 'bake-over'; readonly release: string; readonly since: number }
   | { readonly type: 'restart-due'; readonly release: string }
   | { readonly type: 'rollback'; readonly to: string | null; readonly command: number | null }
   /** Before the flip only: Ctrl-C, or the timeout of the command. */

@@ -85,10 +85,10 @@ function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): 
     record.outcome = { name: 'aborted', reason: why, failure: failureAt('boot', why) }
     if (record.dropKey !== null) {
       // It was never judged: where it is still the newest drop it may be taken again, but not by an agent it ends.
-      if (world.masterIsNew) delete state.tried[record.dropKey]
-      else state.tried[record.dropKey] = 'aborted'
+      if (!world.masterIsNew) state.tried[record.dropKey] = 'aborted'
+      else if (state.tried[record.dropKey] === 'taken') delete state.tried[record.dropKey]
     }
-    if (record.process !== null) state.leaving.push({ release: record.id, step: state.committed.live === record.id ? 'draining' : 'stopping' })
+    if (record.process !== null) state.leaving.push({ release: record.id, step: swap.warm || state.committed.live === record.id ? 'draining' : 'stopping' })
     effects.push({ do: 'outcome', release: record.id })
     return
   }
@@ -111,7 +111,7 @@ function recoverTentative(state: ServiceState, world: World, effects: SwapEffect
   if (state.committed.live !== tentative.release || !isRunning(state, tentative.release)) return
   const record = release(state, tentative.release)
   tentative.bakeOver = false
-  effects.push({ do: 'watch', release: record.id, baking: true }, { do: 'after', ms: record.boot?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id } })
+  effects.push({ do: 'watch', release: record.id, baking: true }, { do: 'after', ms: record.boot?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id, since: tentative.since } })
   if (tentative.fallback !== null && isRunning(state, tentative.fallback)) {
     tentative.drained = false
     effects.push({ do: 'drain', release: tentative.fallback })

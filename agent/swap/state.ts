@@ -19,7 +19,7 @@ export interface ServiceState {
   tentative: Tentative | null
   /** The confirmed release died while it was live. */
   restarting: Restarting | null
-  /** Releases whose process is to end: drained first, then stopped. */
+  /** Releases whose process is to end: drained first, then stopped. One that is only being started stands here too. */
   leaving: Leaving[]
   /** The one visible slot for a drop that came during a swap. */
   waiting: DeployRequest | null
@@ -95,6 +95,8 @@ export interface Swap {
   attempts: number
   /** Before this release was live: shown in the receipt. */
   readonly from: string | null
+  /** A rollback to a release whose process still runs, and may still have requests from when it was live. */
+  readonly warm: boolean
 }
 
 export interface Tentative {
@@ -160,8 +162,9 @@ export function isRunning(state: ServiceState, id: string | null): boolean {
   return (findRelease(state, id)?.process ?? null) !== null
 }
 
+/** Those that run, and those that are being started although nobody wants them any more. */
 export function runningCount(state: ServiceState): number {
-  return state.releases.filter((record) => record.process !== null).length
+  return state.releases.filter((record) => record.process !== null || state.leaving.some((one) => one.release === record.id)).length
 }
 
 /** A service never runs more processes than these: confirmed, tentative, booting. */

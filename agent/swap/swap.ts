@@ -49,8 +49,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       spawned(state, event, effects)
       break
     case 'spawn-failed':
-      if (state.swap?.release === event.release) endSwap(state, 'failed', event.failure.message, event.failure, effects)
-      else if (state.restarting !== null && state.confirmed === event.release) waitToRestart(state, event.failure, effects)
+      spawnFailed(state, event, effects)
       break
 
     // ── Health ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +102,8 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       quiet(state, event.release, effects)
       break
     case 'bake-over':
-      if (state.tentative?.release === event.release && state.tentative.ending === null) state.tentative.bakeOver = true
+      // A timer of an earlier flip to the same release says nothing about this bake.
+      if (state.tentative?.release === event.release && state.tentative.since === event.since && state.tentative.ending === null) state.tentative.bakeOver = true
       break
     case 'sick':
       if (state.tentative?.release !== event.release || state.tentative.ending !== null) break
@@ -113,8 +113,9 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       break
     case 'fallback-probed': {
       const { tentative } = state
-      if (tentative === null || tentative.ending !== null || tentative.fallback !== event.release) break
-      const failure = tentative.sick ?? failureAt('bake', 'it failed its probes')
+      // Not sick: it was asked for the sake of an earlier release, which was superseded meanwhile.
+      if (tentative === null || tentative.ending !== null || tentative.fallback !== event.release || tentative.sick === null) break
+      const failure = tentative.sick
       if (event.healthy) flipBack(tentative, 'flipped-back', failure.message, failure, effects)
       else effects.push({ do: 'note', release: tentative.release, what: `${failure.message}; the old release is sick too, so nothing was flipped` })
       break
@@ -182,7 +183,7 @@ function begin(state: ServiceState, request: DeployRequest, effects: SwapEffect[
     noticedAt: request.noticedAt, boot: null, process: null, everConfirmed: false, outcome: null,
   })
   if (request.dropKey !== null) state.tried[request.dropKey] = 'taken'
-  state.swap = { release: id, step: 'queued', attempts: 1, from: state.committed.live }
+  state.swap = { release: id, step: 'queued', attempts: 1, from: state.committed.live, warm: false }
   if (request.command !== null) effects.push({ do: 'follow', command: request.command, release: id })
   effects.push({ do: 'progress', release: id, phase: 'queued', detail: null })
 }
@@ -212,6 +213,13 @@ function spawned(state: ServiceState, event: Extract<SwapEvent, { type: 'spawned
     // The swap was ended while the process was being started.
     leave(state, event.release, 'stopping', effects)
   } else effects.push({ do: 'stop', release: event.release })
+}
+
+function spawnFailed(state: ServiceState, event: Extract<SwapEvent, { type: 'spawn-failed' }>, effects: SwapEffect[]): void {
+  if (state.swap?.release === event.release && state.swap.step === 'booting') endSwap(state, 'failed', event.failure.message, event.failure, effects)
+  else if (state.restarting?.step === 'booting' && state.confirmed === event.release) waitToRestart(state, event.failure, effects)
+  // Nothing runs that would have to end.
+  if (!isRunning(state, event.release)) state.leaving = state.leaving.filter((one) => one.release !== event.release)
 }
 
 // ── Flip, bake, confirm: what follows from what the table says ───────────────────────────────────────────────
@@ -279,9 +287,8 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
 }
 
 function mayStart(state: ServiceState, id: string): boolean {
-  const record = release(state, id)
-  if (record.process !== null) return !state.leaving.some((one) => one.release === id)
-  return runningCount(state) < mostProcesses
+  if (state.leaving.some((one) => one.release === id)) return false
+  return isRunning(state, id) || runningCount(state) < mostProcesses
 }
 
 function flipped(state: ServiceState, effects: SwapEffect[]): void {
@@ -294,7 +301,7 @@ function flipped(state: ServiceState, effects: SwapEffect[]): void {
   if (before !== null && before.release !== record.id) {
     const ended = release(state, before.release)
     finish(state, ended, before.ending?.how ?? 'superseded', before.ending?.reason ?? `superseded by ${labelOf(record)}`, before.ending?.failure ?? null, effects)
-    leave(state, before.release, 'draining', effects)
+    if (isRunning(state, before.release)) leave(state, before.release, 'draining', effects)
   }
   state.tentative = null
   if (fallback === null) {
@@ -309,7 +316,7 @@ function flipped(state: ServiceState, effects: SwapEffect[]): void {
     { do: 'progress', release: record.id, phase: 'draining', detail: `old release ${labelOf(findRelease(state, fallback))}` },
     { do: 'drain', release: fallback },
     { do: 'watch', release: record.id, baking: true },
-    { do: 'after', ms: plan?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id } },
+    { do: 'after', ms: plan?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id, since: state.committedNumber } },
   )
 }
 
@@ -377,6 +384,11 @@ function rollback(state: ServiceState, event: Extract<SwapEvent, { type: 'rollba
   }
   if (state.closing) return answer('refused', 'gracer is shutting down', null)
   const { swap, tentative } = state
+  if (swap !== null && event.to === swap.release) {
+    // On its way to where it is wanted.
+    if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: swap.release })
+    return
+  }
   if (swap !== null) {
     if (!canUndo(state)) return answer('busy', `${labelOf(findRelease(state, swap.release))} is being flipped at this moment; try again`, swap.release)
     endSwap(state, 'aborted', 'undone by a rollback', null, effects, false)
@@ -392,10 +404,12 @@ function rollback(state: ServiceState, event: Extract<SwapEvent, { type: 'rollba
   const record = findRelease(state, target)
   if (record === undefined) return answer('refused', event.to === null ? 'There is no earlier confirmed release to go back to' : `There is no release ${event.to}`, null)
   if (record.id === state.committed.live) return answer('already', `${labelOf(record)} is live already`, record.id)
+  // Its process is gone and being started afresh: a swap beside that would start it twice.
+  if (record.id === state.confirmed) return answer('already', `${labelOf(record)} is restarting already`, record.id)
   record.outcome = null
   const leaving = state.leaving.find((one) => one.release === record.id)
   if (leaving?.step === 'draining') state.leaving = state.leaving.filter((one) => one !== leaving)
-  state.swap = { release: record.id, step: 'queued', attempts: 1, from: state.committed.live }
+  state.swap = { release: record.id, step: 'queued', attempts: 1, from: state.committed.live, warm: record.process !== null }
   if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: record.id })
   effects.push({ do: 'progress', release: record.id, phase: 'queued', detail: null })
 }
@@ -461,8 +475,12 @@ function endSwap(state: ServiceState, how: OutcomeName, reason: string, failure:
   const swap = state.swap as NonNullable<ServiceState['swap']>
   const record = release(state, swap.release)
   state.swap = null
-  if (record.process !== null && !state.leaving.some((one) => one.release === record.id)) leave(state, record.id, 'stopping', effects)
+  const leavesAlready = state.leaving.some((one) => one.release === record.id)
+  // A warm process may still have requests from when it was live.
+  if (record.process !== null && !leavesAlready) leave(state, record.id, swap.warm ? 'draining' : 'stopping', effects)
   else if (stopIt) effects.push({ do: 'unwatch', release: record.id })
+  // The order to start it is on its way: its place is taken until the master has answered.
+  if (swap.step === 'booting' && record.process === null && !leavesAlready) state.leaving.push({ release: record.id, step: 'stopping' })
   finish(state, record, how, reason, failure, effects)
 }
 
