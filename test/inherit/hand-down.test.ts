@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 
@@ -8,7 +8,7 @@ import { childEnvironment } from '../../inherit/child-environment.ts'
 import { findCommand } from '../../inherit/find-command.ts'
 import { spawnWithSockets } from '../../inherit/hand-down.ts'
 import { longestNotifyLine, NotifyLines } from '../../inherit/notify-lines.ts'
-import { appsFolder, cleanUp, get, socketsOf, startApp, startNodeApp, temporaryFolder, until, type App } from './support.ts'
+import { appsFolder, cleanUp, descriptorsOf, get, socketsOf, startApp, startNodeApp, temporaryFolder, until, type App } from './support.ts'
 
 afterEach(cleanUp)
 
@@ -90,6 +90,16 @@ describe('spawnWithSockets', () => {
       expect(() => spawnWithSockets({ command: ['no-such-command'], cwd: '/', env: {}, sockets: [], stdout: 1, stderr: 2 })).toThrow()
     }
     expect(socketsOf('self').length).toBe(before)
+  })
+
+  test('fifty children that come and go leave no descriptor and no zombie behind', async () => {
+    const before = descriptorsOf('self').size
+    for (let i = 0; i < 50; i++) {
+      const app = await startApp({ command: ['true'], socketNames: ['a', 'b'] })
+      await Promise.all([once(app.child, 'close'), once(app.events, 'notifyEnd')])
+      expect(existsSync(`/proc/${app.pid}`)).toBe(false)
+    }
+    await expect.poll(() => descriptorsOf('self').size).toBe(before)
   })
 
   test('a name that would break LISTEN_FDNAMES is refused', () => {
