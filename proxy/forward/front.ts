@@ -105,7 +105,12 @@ export function createFront(options: FrontOptions): Front {
       req.resume() // came behind the last reply's `Connection: close`: never answered (RFC 9112 9.6)
       return
     }
-    route(req, new Exchange(house, connection, req, res, null), false)
+    const exchange = new Exchange(house, connection, req, res, null)
+    if ((req as FrontRequest).upgradeIgnored) {
+      res.shouldKeepAlive = false
+      connection.close()
+    }
+    route(req, exchange, false)
   }
 
   function takeHandshake(req: IncomingMessage, socket: Socket, head: Buffer): void {
