@@ -53,7 +53,7 @@ async function followLive(context: Context, lines: number): Promise<number> {
       if (switched !== null) {
         await print.end(release)
         release = switched
-        say(`gracer: ${release} is live now`)
+        say(`gracer: the log of ${release} from here`)
       }
       if (bytes !== null) await print.bytes(bytes, release)
       else if (switched === null) await delay(pollMs)
