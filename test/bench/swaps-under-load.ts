@@ -1,9 +1,15 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { startLoad, type Report } from '../load/load.ts'
 import type { StaleReply } from '../load/stale.ts'
 import type { Receipt } from '../../agent/control/shapes.ts'
 import { until } from '../support/deadline.ts'
 import { dropRelease, firstRelease, stageRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
+import { GracerProcess, root } from '../support/gracer-process.ts'
+
+/** Blocks the first worker for 50 ms at each prepare and each commit. */
+export const stallFirstWorker: Record<string, string> = { NODE_OPTIONS: `--import ${pathToFileURL(join(root, 'test', 'apps', 'stall-worker.mjs')).href}` }
 
 export interface Scenario {
   readonly workers: number
@@ -23,7 +29,8 @@ export interface Result {
   readonly receipts: readonly Receipt[]
   readonly violations: number
   readonly lost: number
-  readonly workersThatServed: number
+  /** Milliseconds of CPU that each worker has used while the load ran: none of them was idle. */
+  readonly workerCpuMs: readonly number[]
 }
 
 /** Swaps one release after the other by drop and by command, under the strict load, each until it is confirmed. */
@@ -36,6 +43,8 @@ export async function swapsUnderLoad(scenario: Scenario): Promise<Result> {
   try {
     const load = startLoad({ host: '127.0.0.1', port: gracer.port, connections: scenario.connections, rate: scenario.rate })
     await until('the load to run', () => load.counts().requests > scenario.rate)
+    const workers = (await gracer.status()).proxy.workers
+    const before = workers.map(cpuMs)
     let number = 0
     for (let index = 0; index < scenario.drops; index += 1) {
       number += 1
@@ -50,16 +59,22 @@ export async function swapsUnderLoad(scenario: Scenario): Promise<Result> {
       if (code !== 0) throw new Error(`gracer swap r${number} exited with ${code}: ${stderr}`)
       say(`swap ${number} confirmed; ${load.counts().requests} requests, ${load.counts().failed} failed`)
     }
-    const status = await gracer.status()
+    const workerCpuMs = workers.map((pid, index) => cpuMs(pid) - (before[index] ?? 0))
     const report = await load.stop()
     const after = await gracer.status()
     const history = JSON.parse(await gracer.control('GET', '/v1/history?service=default&n=200')) as { receipts: Receipt[] }
-    const ledgers = gracer.gracerLog().filter((line) => line.event === 'worker.listening')
     return {
       report, stale: report.staleAfterFlip(), receipts: history.receipts.filter((receipt) => receipt.name !== 'r0'),
-      violations: after.violations, lost: after.lost, workersThatServed: Math.min(status.proxy.workers.length, ledgers.length),
+      violations: after.violations, lost: after.lost, workerCpuMs,
     }
   } finally {
     await gracer.end()
   }
+}
+
+/** User and system time of a process, fields 14 and 15 of proc(5)'s stat, at 100 ticks a second. */
+function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
