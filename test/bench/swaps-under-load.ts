@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { startLoad, type Report } from '../load/load.ts'
 import type { StaleReply } from '../load/stale.ts'
 import type { Receipt } from '../../agent/control/shapes.ts'
+import { cpuMs } from '../support/cpu.ts'
 import { until } from '../support/deadline.ts'
 import { dropRelease, firstRelease, stageRelease } from '../support/drop.ts'
 import { GracerProcess, root } from '../support/gracer-process.ts'
@@ -70,11 +70,4 @@ export async function swapsUnderLoad(scenario: Scenario): Promise<Result> {
   } finally {
     await gracer.end()
   }
-}
-
-/** User and system time of a process, fields 14 and 15 of proc(5)'s stat, at 100 ticks a second. */
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
 }
