@@ -1,0 +1,161 @@
+import { expect, it } from 'vitest'
+import { colored, plain, wantsColor } from '../../agent/cli/color.ts'
+import { displayOn } from '../../agent/cli/display.ts'
+import type { Screen } from '../../agent/cli/display.ts'
+import { prettyLine } from '../../agent/cli/pretty-log.ts'
+import { historyText } from '../../agent/cli/render-history.ts'
+import { statusText } from '../../agent/cli/render-status.ts'
+import { outcomeText, phaseLine } from '../../agent/cli/render-swap.ts'
+import { age, fit, printable, took } from '../../agent/cli/text.ts'
+import type { ReleaseStatus, Status } from '../../agent/control/shapes.ts'
+import { outcome, progress, receipt, status } from './support.ts'
+
+const now = Date.parse('2026-11-20T10:05:00.000Z')
+
+function release(id: string, more: Partial<ReleaseStatus>): ReleaseStatus {
+  return { id, name: null, state: 'stopped', pid: null, port: null, inFlight: 0, upgraded: 0, requests: 0, errors: 0, since: '2026-11-20T09:00:00.000Z', verified: true, note: null, ...more }
+}
+
+const busy: Status = {
+  ...status, lost: 2,
+  services: [
+    {
+      name: 'default', live: '2026-11-20-with-a-long-name', confirmed: false, canary: null, waiting: 'next',
+      releases: [
+        release('v10', { name: '2026-11-20-with-a-long-name', state: 'live', pid: 4711, port: 40001, inFlight: 3, upgraded: 1, requests: 81_234, errors: 5, verified: false }),
+        release('v9', { state: 'draining', pid: 4700, port: 40000, inFlight: 1, note: 'two streams are left' }),
+      ],
+    },
+  ],
+}
+
+it('draws the status in full where there is room', () => {
+  expect(statusText(busy, now, Infinity, plain)).toBe(
+    [
+      'listening on 127.0.0.1:8080; master 1, worker 2, agent 3',
+      'lost: 2, violations: 0',
+      '',
+      'default: 2026-11-20-with-a-long-name is live, not yet confirmed; waiting: next',
+      'RELEASE  NAME                         STATE      PID   PORT  IN FLIGHT  UPGRADED  REQUESTS  ERRORS  AGE',
+      'v10      2026-11-20-with-a-long-name  live      4711  40001          3         1     81234       5   1h',
+      'v9       -                            draining  4700  40000          1         0         0       0   1h',
+      '  v10: which process answers on its port could not be read',
+      '  v9: two streams are left',
+    ].join('\n'),
+  )
+})
+
+it('draws no line wider than the terminal, at any width, and always says which release is in which state', () => {
+  for (let width = 20; width <= 120; width++) {
+    const lines = statusText(busy, now, width, plain).split('\n')
+    for (const line of lines) expect([width, line, [...line].length <= width]).toEqual([width, line, true])
+    if (width >= 30) expect(lines.some((line) => line.startsWith('v9') && line.includes('draining'))).toBe(true)
+  }
+})
+
+it('marks counters that should be 0', () => {
+  expect(statusText(busy, now, Infinity, colored)).toContain('\u001b[31mlost: 2, violations: 0')
+  expect(statusText(status, now, Infinity, colored)).toContain('\u001b[32mlost: 0, violations: 0')
+})
+
+it('draws a phase with its clock, the draining count and its detail', () => {
+  expect(phaseLine(progress('draining', { draining: 1, detail: 'one stream' }), 61_000, Infinity, plain)).toBe('draining      1 m 01 s  1 request in flight, one stream')
+  expect(phaseLine(progress('checking', { elapsedMs: 420 }), null, Infinity, plain)).toBe('checking        420 ms')
+  expect(phaseLine(progress('checking', { detail: 'x'.repeat(100) }), 1, 40, plain)).toHaveLength(40)
+})
+
+it('draws a receipt as a small table', () => {
+  expect(outcomeText(outcome({ receipt: { ...receipt, survivors: [4712] }, hint: 'nothing' }), plain)).toBe(
+    [
+      'blue is live now: v2 is confirmed',
+      '  release      v2 (blue), before it v1',
+      '  phases       take-in 1 ms, boot 310 ms, health 520 ms, flip 3 ms, drain 100 ms, bake 20.0 s, stop 40 ms',
+      '  at the flip  12 in flight, longest park 4 ms',
+      '  requests     12 drained, 0 cut, 1 retried',
+      '  long-lived   2 streams and 1 WebSocket ended',
+      '  lost         0, violations: 0',
+      '  survived     the stop: pid 4712',
+      '  next  nothing',
+    ].join('\n'),
+  )
+})
+
+it('leaves out what a swap that never flipped has no numbers for', () => {
+  const none = { takeIn: 1, boot: null, health: null, flip: null, drain: null, bake: null, stop: null }
+  expect(outcomeText(outcome({ receipt: { ...receipt, phasesMs: none } }), plain)).not.toMatch(/at the flip|requests|long-lived/)
+})
+
+it('draws the history, narrower where the terminal is', () => {
+  expect(historyText([], 80, plain)).toBe('no swap yet')
+  const lines = historyText([receipt, { ...receipt, outcome: 'failed', phasesMs: { ...receipt.phasesMs, flip: null }, reason: 'never healthy' }], 60, plain).split('\n')
+  expect(lines[0]).toMatch(/^STARTED +RELEASE +NAME +OUTCOME/)
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(60)
+})
+
+function screen(isTTY: boolean): Screen & { text: string; clock: number } {
+  return {
+    isTTY, text: '', clock: 0,
+    columns: () => 60,
+    write(text) {
+      this.text += text
+    },
+    now() {
+      return this.clock
+    },
+  }
+}
+
+it('shows one line a phase without a terminal, however often its numbers change', () => {
+  const target = screen(false)
+  const display = displayOn(target, plain)
+  for (const event of [progress('booting'), progress('draining', { draining: 3 }), progress('draining', { draining: 2 }), progress('drained')]) display.phase(event)
+  display.note('a remark')
+  display.end()
+  expect(target.text.split('\n').map((line) => line.split(' ')[0])).toEqual(['booting', 'draining', 'drained', 'a', ''])
+  expect(target.text).not.toContain('\u001b')
+})
+
+it('draws the phase under way over itself on a terminal, and leaves finished ones standing', () => {
+  const target = screen(true)
+  const display = displayOn(target, plain)
+  display.phase(progress('draining', { draining: 3 }))
+  target.clock = 1_500
+  display.phase(progress('draining', { draining: 1 }))
+  display.phase(progress('drained'))
+  display.end()
+  // What a terminal shows in the end: of every line what was written after its last carriage return.
+  const shown = target.text.split('\n').map((line) => line.slice(line.lastIndexOf('\u001b[2K') + 4))
+  expect(shown).toEqual(['draining        1.50 s  1 request in flight', 'drained           0 ms', ''])
+  for (const line of target.text.split(/\n|\r\u001b\[2K/)) expect(line.length).toBeLessThan(60)
+})
+
+it('lets nothing that a backend says steer the terminal', () => {
+  expect(printable('a\u001b[2Jb\u001b]0;title\u0007c\rd\te\u009b31mf\u0000')).toBe('abcd  e31mf')
+})
+
+it('cuts text with an ellipsis, and only where it is too long', () => {
+  expect([fit('abcdef', 6), fit('abcdef', 5), fit('abcdef', 1), fit('abcdef', 0), fit('äöü', 3)]).toEqual(['abcdef', 'abcd…', 'a', '', 'äöü'])
+})
+
+it('writes times for people', () => {
+  expect([0, 999, 1_000, 9_999, 12_345, 59_999, 60_000, 3_599_600].map(took)).toEqual(['0 ms', '999 ms', '1.00 s', '10.00 s', '12.3 s', '60.0 s', '1 m 00 s', '60 m 00 s'])
+  expect(['2026-11-20T10:04:59Z', '2026-11-20T09:05:00Z', '2026-11-01T10:05:00Z', '2027-01-01T00:00:00Z', 'x'].map((since) => age(since, now))).toEqual(['1s', '1h', '19d', '0s', '?'])
+})
+
+it('decides on colors by flag, FORCE_COLOR, NO_COLOR, terminal and TERM, in this order', () => {
+  expect(wantsColor(true, true, {})).toBe(true)
+  expect(wantsColor(true, false, {})).toBe(false)
+  expect(wantsColor(false, true, { FORCE_COLOR: '1' })).toBe(false)
+  expect(wantsColor(true, false, { FORCE_COLOR: '1', NO_COLOR: '1' })).toBe(true)
+  expect(wantsColor(true, true, { NO_COLOR: '1' })).toBe(false)
+  expect(wantsColor(true, true, { NO_COLOR: '' })).toBe(true)
+  expect(wantsColor(true, true, { TERM: 'dumb' })).toBe(false)
+  expect(wantsColor(true, true, { FORCE_COLOR: '0' })).toBe(false)
+})
+
+it('words a line of the log for a person, with its event, message, numbers and the reason of an error', () => {
+  const time = new Date(2026, 10, 20, 10, 0, 5).getTime()
+  expect(prettyLine(JSON.stringify({ level: 30, time, pid: 1, event: 'swap.flipped', release: 'v2', ms: 3, msg: 'v2 is live' }), plain)).toBe('10:00:05 swap.flipped v2 is live release=v2 ms=3')
+  expect(prettyLine(JSON.stringify({ level: 50, time, event: 'swap.failed', msg: 'no', err: { message: 'why\u001b[2J' }, lastLines: ['said'] }), plain)).toBe('10:00:05 swap.failed no\n    | why\n    | said')
+  expect(prettyLine('no json \u001b[2Jat all', plain)).toBe('no json at all')
+})
