@@ -1,0 +1,187 @@
+import { spawn } from 'node:child_process'
+import { appendFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { GracerError } from '../../inherit/gracer-error.ts'
+import type { ControlEvent, ControlHandlers } from '../../agent/control/handlers.ts'
+import { serve } from '../control/support.ts'
+import { afterTest, agentWith, outcome, progress, root, Run, scratch, until } from './support.ts'
+
+/** Releases with a log each, one of them live, and a flip on demand. */
+class Releases {
+  readonly folder = scratch()
+  readonly listeners = new Set<(event: ControlEvent) => void>()
+  live: string | null = null
+
+  file(release: string): string {
+    return join(this.folder, `${release}.log`)
+  }
+
+  print(release: string, text: string): void {
+    appendFileSync(this.file(release), text)
+  }
+
+  flip(release: string, event: ControlEvent = progress('flipped')): void {
+    this.live = release
+    for (const listener of this.listeners) listener(event)
+  }
+
+  handlers(): Partial<ControlHandlers> {
+    return {
+      logs: (_service, named) => {
+        const release = named ?? this.live
+        if (release === null) throw new GracerError('nothing is live', { code: 'nothing-live', exitCode: 2 })
+        return { release, file: this.file(release) }
+      },
+      events: (listener) => {
+        this.listeners.add(listener)
+        return () => this.listeners.delete(listener)
+      },
+    }
+  }
+}
+
+it('prints the last lines of the live release, or of the one named', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', 'one\ntwo\nthree\n')
+  releases.print('v2', 'other\n')
+  expect(await run('logs', '-n', '2').ended).toMatchObject({ code: 0, stdout: 'two\nthree\n', stderr: '' })
+  expect(await run('logs', 'v2').ended).toMatchObject({ code: 0, stdout: 'other\n' })
+  expect((await run('logs', '--json', '-n', '1').ended).stdout).toBe('{"schema":1,"release":"v1","line":"three"}\n')
+})
+
+it('exits 1 where there is no log, and as the agent says where nothing is live', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  expect((await run('logs').ended).code).toBe(2)
+  releases.live = 'v1'
+  expect(await run('logs').ended).toMatchObject({ code: 1, stderr: expect.stringContaining('v1 has no log') as string })
+})
+
+it('hands on bytes as they are', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  writeFileSync(releases.file('v1'), Buffer.from([0xff, 0x1b, 0x5b, 0x41, 0x0a]))
+  const command = run('logs')
+  command.child.stdout.setEncoding('latin1')
+  expect((await command.ended).stdout).toBe('\u00ff\u001b[A\n')
+})
+
+it('follows one release across the truncation of its log', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.print('v1', 'a line before the size cap\n')
+  const command = run('logs', 'v1', '-f')
+  await command.says('before the size cap')
+  truncateSync(releases.file('v1'))
+  releases.print('v1', 'after\n')
+  await command.says('after')
+  expect(command.stderr).toContain('cut at its size cap')
+})
+
+it('follows whichever release is live, there and back, and repeats nothing', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', 'v1 old\nv1 first\n')
+  releases.print('v2', 'v2 boots\n')
+  const command = run('logs', '-f', '-n', '1')
+  await command.says('v1 first')
+  await until(() => releases.listeners.size > 0, 'the subscription')
+  releases.flip('v2')
+  await command.says('v2 boots')
+  releases.print('v1', 'v1 while it drains\n')
+  releases.print('v2', 'v2 works\n')
+  await command.says('v2 works')
+  releases.flip('v1', outcome({ outcome: 'flipped-back' }))
+  await command.says('v1 while it drains')
+  releases.flip('v2')
+  releases.print('v2', 'v2 again\n')
+  await command.says('v2 again')
+  expect(command.stdout).toBe('v1 first\nv2 boots\nv2 works\nv1 while it drains\nv2 again\n')
+  command.child.kill('SIGINT')
+  await command.ended
+})
+
+it('goes on following when the agent was away in between', async () => {
+  const releases = new Releases()
+  const { run, state, close } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', 'v1 first\n')
+  releases.print('v2', 'v2 boots\n')
+  const command = run('logs', '-f')
+  await command.says('v1 first')
+  await close()
+  releases.live = 'v2'
+  releases.print('v1', 'v1 without an agent\n')
+  await command.says('v1 without an agent')
+  await serve(releases.handlers(), { socketPath: join(state, 'control.sock') })
+  await command.says('v2 boots')
+})
+
+const consoleMain = join(root, 'dist', 'agent', 'cli', 'console-main.js')
+
+function logLine(event: string, time = Date.now()): string {
+  return `${JSON.stringify({ level: 30, time, event, msg: `about ${event}` })}\n`
+}
+
+it('shows gracer\'s log on stderr and the live backend\'s on stdout, as the console of "gracer up"', async () => {
+  const releases = new Releases()
+  const { state } = await agentWith(releases.handlers())
+  mkdirSync(join(state, 'log'))
+  const own = join(state, 'log', 'gracer.log')
+  const current = logLine('up.listening')
+  writeFileSync(own, logLine('from.yesterday', Date.now() - 86_400_000) + current)
+  const command = new Run(consoleMain, [state])
+  await command.says('up.listening')
+  await until(() => releases.listeners.size > 0, 'the subscription')
+  releases.print('v1', 'the backend speaks\n')
+  releases.flip('v1')
+  await command.says('the backend speaks')
+  appendFileSync(own, logLine('swap.flipped', 1_800_000_000_000))
+  await command.says('swap.flipped')
+  expect(command.stdout).toBe('the backend speaks\n')
+  expect(command.stderr).toBe(current + logLine('swap.flipped', 1_800_000_000_000))
+})
+
+it('survives Ctrl-C, and ends by itself after its parent has gone, with a last look at the log', async () => {
+  const state = join(scratch(), 'state')
+  mkdirSync(join(state, 'log'), { recursive: true })
+  const own = join(state, 'log', 'gracer.log')
+  const output = join(scratch(), 'output')
+  writeFileSync(own, logLine('up.listening'))
+  // A parent that does nothing but hold the console, whose pid it tells.
+  const script = `const { spawn } = require('node:child_process'); const out = require('node:fs').openSync(${JSON.stringify(output)}, 'a'); const child = spawn(process.execPath, ${JSON.stringify([consoleMain, state])}, { stdio: ['ignore', out, out] }); console.log(child.pid); setInterval(() => {}, 1000)`
+  const parent = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  afterTest(() => void parent.kill('SIGKILL'))
+  let text = ''
+  parent.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  await until(() => text.endsWith('\n'), 'the pid of the console')
+  const pid = Number(text)
+  const { readFileSync, existsSync } = await import('node:fs')
+  const shown = (): string => (existsSync(output) ? readFileSync(output, 'utf8') : '')
+  await until(() => shown().includes('up.listening'), 'the first line')
+  process.kill(pid, 'SIGINT')
+  appendFileSync(own, logLine('down.draining'))
+  await until(() => shown().includes('down.draining'), 'a line after Ctrl-C')
+  appendFileSync(own, logLine('down.ended'))
+  parent.kill('SIGKILL')
+  await until(() => {
+    try {
+      // A zombie that nobody reaps has ended too.
+      return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))
+    } catch {
+      return true
+    }
+  }, 'the end of the console')
+  expect(shown()).toContain('down.ended')
+})
+
+it('needs a state folder to be named', async () => {
+  expect(await new Run(consoleMain, []).ended).toMatchObject({ code: 2, stderr: 'console-main: expected a state folder, got nothing\n' })
+})
