@@ -1,5 +1,6 @@
 import type { Failure } from '../control/shapes.ts'
 import type { HealthConfig } from '../config/types.ts'
+import { formatDuration } from '../config/units.ts'
 import { pause } from './pause.ts'
 import { probe, type ProbeResult } from './probe.ts'
 
@@ -63,7 +64,7 @@ function failureOf(health: HealthConfig, attempts: number, elapsedMs: number, la
   const what = last?.remark ?? `GET ${path} was not answered`
   return {
     stage: 'health',
-    message: `not healthy within ${health.deadlineMs} ms: ${what}`,
+    message: `not healthy within ${formatDuration(health.deadlineMs)}: ${what}`,
     attempts,
     lastStatus: last?.status ?? null,
     lastLocation: last?.location ?? null,

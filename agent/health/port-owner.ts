@@ -35,19 +35,41 @@ export function portsOf(leader: number): number[] {
   }
 }
 
+/**
+ * How many connections wait on a listening port without having been accepted: the kernel makes them, and keeps those
+ * whose client has left again. null: nobody listens there, or it cannot be read.
+ */
+export function waitingConnections(port: number): number | null {
+  if (process.platform !== 'linux') return null
+  const found = listeners().filter((listener) => listener.port === port)
+  return found.length === 0 ? null : found.reduce((sum, listener) => sum + listener.waiting, 0)
+}
+
 function listeningSockets(): Map<number, Set<string>> {
   const sockets = new Map<number, Set<string>>()
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    for (const line of readOr(file).split('\n').slice(1)) {
-      const fields = line.trim().split(/\s+/)
-      if (fields[3] !== listenState) continue
-      const port = Number.parseInt(fields[1]?.split(':').at(-1) ?? '', 16)
-      const inodes = sockets.get(port) ?? new Set<string>()
-      inodes.add(fields[9] ?? '')
-      sockets.set(port, inodes)
-    }
+  for (const { port, inode } of listeners()) {
+    const inodes = sockets.get(port) ?? new Set<string>()
+    inodes.add(inode)
+    sockets.set(port, inodes)
   }
   return sockets
+}
+
+interface Listener {
+  readonly port: number
+  readonly inode: string
+  readonly waiting: number
+}
+
+/** Of a listening socket rx_queue is the length of its accept queue (tcp_diag and /proc/net/tcp agree on it). */
+function listeners(): Listener[] {
+  return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => readOr(file).split('\n').slice(1)).flatMap((line) => {
+    const fields = line.trim().split(/\s+/)
+    if (fields[3] !== listenState) return []
+    const port = Number.parseInt(fields[1]?.split(':').at(-1) ?? '', 16)
+    const waiting = Number.parseInt(fields[4]?.split(':')[1] ?? '', 16)
+    return [{ port, inode: fields[9] ?? '', waiting: Number.isNaN(waiting) ? 0 : waiting }]
+  })
 }
 
 /** Every process in the leader's group, and every descendant of those. */

@@ -1,12 +1,13 @@
 import http from 'node:http'
 import type { HealthConfig } from '../config/types.ts'
+import { formatDuration } from '../config/units.ts'
 import { judge } from './judge.ts'
 
 export interface ProbeResult {
   readonly healthy: boolean
   readonly status: number | null
   readonly location: string | null
-  /** What went wrong below HTTP: 'connect ECONNREFUSED …', 'no answer within 2000 ms'. */
+  /** What went wrong below HTTP: 'connect ECONNREFUSED …', 'no answer within 2s'. */
   readonly error: string | null
   readonly remark: string | null
 }
@@ -23,7 +24,7 @@ export function probe(port: number, health: HealthConfig, signal: AbortSignal): 
       agent: false,
       signal,
     })
-    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${health.timeoutMs} ms`)), health.timeoutMs)
+    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${formatDuration(health.timeoutMs)}`)), health.timeoutMs)
     request.on('error', (error) => {
       clearTimeout(timer)
       failed(error.message)
