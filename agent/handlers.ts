@@ -1,10 +1,12 @@
 import { GracerError } from '../inherit/gracer-error.ts'
+import { formatDuration } from './config/units.ts'
 import type { ControlEvent, ControlHandlers } from './control/handlers.ts'
 import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './control/shapes.ts'
 import type { MasterLink } from './master-link.ts'
-import { findRecord, findTarget } from './service/find-target.ts'
+import { findRecord, findTarget, type Found } from './service/find-target.ts'
+import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
-import { nextStep, serviceStatus } from './service/status.ts'
+import { serviceStatus } from './service/status.ts'
 import { canUndo } from './swap/swap.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord } from './swap/state.ts'
 
@@ -15,6 +17,9 @@ export interface HandlerOptions {
 }
 
 type Listener = (event: ControlEvent) => void
+
+/** What a swap may take for all but its health check, where its command names no limit. */
+const besideHealthMs = 60_000
 
 /** What the control socket's orders do. */
 export function createHandlers(options: HandlerOptions): ControlHandlers {
@@ -55,25 +60,20 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     const service = serviceNamed(name)
     const { runner } = service
     // An invalid config refuses the swap and touches nothing.
-    service.readConfig()
+    const { health } = service.readConfig()
     const found = findTarget(request.target ?? null, runner.state, service.drops, service.workingFolder)
-    if (request.dryRun === true) return listener(dryRun(service, found.source, found.name))
+    if (request.dryRun === true) return listener(dryRun(service, found))
     let release: string | null = null
-    let timer: NodeJS.Timeout | null = null
     const following: Listener = (event) => {
-      if (event.kind === 'phase' && event.phase === 'flipped' && timer !== null) clearTimeout(timer)
-      if (event.kind === 'outcome' && timer !== null) clearTimeout(timer)
+      if (event.kind === 'outcome' || event.phase === 'flipped') clearTimeout(timer)
       release = event.release
-      forSwap(listener)(event)
+      forSwap(withRemark(found.remark, listener))(event)
     }
     const command = runner.audience.command(following)
-    if (request.timeoutMs !== undefined) {
-      const { timeoutMs } = request
-      timer = setTimeout(() => {
-        if (release !== null) runner.dispatch({ type: 'undo', release, how: 'timed-out', reason: `not flipped within ${timeoutMs} ms` })
-      }, timeoutMs)
-    }
-    if (found.remark !== null) runner.story.add(null, found.remark)
+    const timeoutMs = request.timeoutMs ?? health.deadlineMs + besideHealthMs
+    const timer = setTimeout(() => {
+      if (release !== null) runner.dispatch({ type: 'undo', release, how: 'timed-out', reason: `it had not flipped within ${formatDuration(timeoutMs)}` })
+    }, timeoutMs)
     runner.dispatch({
       type: 'deploy',
       request: { origin: 'swap', source: found.source, name: found.name, dropKey: found.dropKey, command, supersede: request.supersede === true, noticedAt: Date.now() },
@@ -137,13 +137,19 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
   }
 }
 
-function dryRun(service: Service, source: string, name: string | null): Outcome {
+/** The remark about what was named is told with the first phase. */
+function withRemark(remark: string | null, listener: Listener): Listener {
+  if (remark === null) return listener
+  return (event) => listener(event.kind === 'phase' && event.phase === 'queued' ? { ...event, detail: remark } : event)
+}
+
+function dryRun(service: Service, { source, name, remark }: Found): Outcome {
   const { state } = service.runner
   const live = labelOf(findRelease(state, state.committed.live))
   const plan = service.plan(source)
   return {
     schema: 1, kind: 'outcome', service: service.name, release: null, name, outcome: 'dry-run', exitCode: 0, live,
     message: `${source} would be booted as v${state.nextNumber} with ${JSON.stringify(plan.command.join(' '))}, its socket ${plan.socket === 'inherit' ? 'passed down' : 'by PORT'}, and take the place of ${live ?? 'nothing'}`,
-    hint: null, failure: null, receipt: null,
+    hint: remark, failure: null, receipt: null,
   }
 }

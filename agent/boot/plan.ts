@@ -1,4 +1,5 @@
-import { realpathSync, statSync } from 'node:fs'
+import { opendirSync, realpathSync, statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { basename } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { preloadUrl } from '../../inherit/preload-url.ts'
@@ -27,15 +28,33 @@ export function planBoot(service: ServiceConfig, source: string): BootPlan {
   }
 }
 
-/** The folder's real path: a path through a symlink would pin whatever the link names later. */
+/**
+ * The folder's real path: a path through a symlink would pin whatever the link names later.
+ * @throws GracerError 'source-missing', where it is not there, is no folder or may not be read.
+ */
 export function realFolder(source: string): string {
   try {
     const real = realpathSync(source)
-    if (statSync(real).isDirectory()) return real
+    if (!statSync(real).isDirectory()) {
+      throw new GracerError(`${source} is not a folder`, { code: 'source-missing', exitCode: 2, hint: 'A build is a folder; archives and single files are not taken by this version.' })
+    }
+    opendirSync(real).closeSync()
+    return real
   } catch (error) {
-    throw new GracerError(`${source} is not there (${(error as NodeJS.ErrnoException).code ?? 'unreadable'})`, { code: 'source-missing', exitCode: 2, cause: error })
+    if (error instanceof GracerError) throw error
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable'
+    if (code === 'ENOENT') throw new GracerError(`there is no folder ${source}`, { code: 'source-missing', exitCode: 2, cause: error, hint: 'Name the folder that holds the build.' })
+    throw new GracerError(`${source} cannot be read (${code})`, { code: 'source-missing', exitCode: 2, cause: error, hint: `The user that runs gracer (${userName()}) must be able to read and enter it.` })
   }
-  throw new GracerError(`${source} is not a folder`, { code: 'source-missing', exitCode: 2, hint: 'A build is a folder; archives and single files are not taken by this version.' })
+}
+
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A user id without an entry in the password file, as containers have them.
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
 }
 
 function isNodeCommand(command: string): boolean {

@@ -8,8 +8,8 @@ import type { ServiceConfig } from '../config/types.ts'
 import type { Failure } from '../control/shapes.ts'
 import { diffManifests, takeManifest, type Manifest } from '../drops/manifest.ts'
 import { checkHealth } from '../health/check.ts'
-import { portBelongsTo, portsOf } from '../health/port-owner.ts'
-import { probe } from '../health/probe.ts'
+import { portBelongsTo, portsOf, waitingConnections } from '../health/port-owner.ts'
+import { probe, type ProbeResult } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
 import type { MasterLink } from '../master-link.ts'
 import type { SwapEvent } from '../swap/events.ts'
@@ -17,6 +17,13 @@ import { failureAt } from '../swap/swap.ts'
 import type { ReleaseRecord } from '../swap/state.ts'
 
 const mostFiles = 200_000
+
+/** How far a boot has come, for the case that its process ends before its check does. */
+interface Trial {
+  readonly begunMs: number
+  attempts: number
+  last: ProbeResult | null
+}
 
 export interface BootsOptions {
   readonly service: string
@@ -37,6 +44,7 @@ export class Boots {
   readonly #configs = new Map<string, ServiceConfig>()
   readonly #manifests = new Map<string, Promise<Manifest | GracerError>>()
   readonly #logFrom = new Map<string, number>()
+  readonly #trials = new Map<string, Trial>()
   readonly #checks = new Map<string, AbortController>()
   readonly #watches = new Map<string, AbortController>()
   readonly #ready = new Map<string, () => void>()
@@ -80,6 +88,7 @@ export class Boots {
     if (plan === null) return fail(new GracerError(`how ${record.id} was started is not known any more`, { code: 'no-plan', hint: 'Deploy it again with `gracer swap PATH`.' }))
     try {
       this.#logFrom.set(record.id, sizeOf(logFile))
+      this.#trials.set(record.id, { begunMs: performance.now(), attempts: 0, last: null })
       const [command = '', ...args] = plan.command
       this.#options.link.spawn({
         service: this.#options.service, release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
@@ -104,16 +113,18 @@ export class Boots {
     const ready = new Promise<void>((resolve) => this.#ready.set(record.id, resolve))
     const result = await checkHealth({
       port: running.port, health, signal: control.signal, ready,
-      attempt: (attempts, last) => this.#options.detail(record.id, `probe ${attempts}: ${last.remark ?? 'failed'}`),
+      attempt: (attempts, last) => {
+        const trial = this.#trials.get(record.id)
+        if (trial !== undefined) Object.assign(trial, { attempts, last })
+        this.#options.detail(record.id, `probe ${attempts}: ${last.remark ?? 'failed'}`)
+      },
     })
     if (control.signal.aborted) return
     this.#checks.delete(record.id)
     this.#ready.delete(record.id)
     if (!result.healthy) {
       const failure = this.#withLastWords(record.id, result.failure)
-      const elsewhere = portsOf(running.pid).filter((port) => port !== running.port)
-      const hint = elsewhere.length === 0 ? notListeningHint(record, result.failure) : `; it listens on port ${elsewhere.join(', ')} instead of the one in PORT (${running.port})`
-      return this.#options.dispatch({ type: 'unhealthy', release: record.id, pid: running.pid, failure: { ...failure, message: failure.message + hint } })
+      return this.#options.dispatch({ type: 'unhealthy', release: record.id, pid: running.pid, failure: { ...failure, message: failure.message + whyUnhealthy(record, result.failure) } })
     }
     const trouble = await this.#beforeFlip(record)
     if (control.signal.aborted) return
@@ -166,13 +177,27 @@ export class Boots {
 
   exitFailure(release: string, code: number | null, signal: string | null, stage: Failure['stage']): Failure {
     const how = signal !== null ? `was ended by ${signal}` : code === null ? 'ended' : `exited with code ${code}`
-    return { ...this.#withLastWords(release, failureAt(stage, `its process ${how}`)), exit: { code, signal } }
+    const failure = { ...this.#withLastWords(release, failureAt(stage, `its process ${how}`)), exit: { code, signal } }
+    const trial = this.#trials.get(release)
+    if (stage !== 'boot' || trial === undefined) return failure
+    const hint = code === 0 ? '; a release must stay in the foreground for as long as it serves' : ''
+    return {
+      ...failure,
+      message: `${failure.message} before it was healthy${hint}`,
+      attempts: trial.attempts,
+      lastStatus: trial.last?.status ?? null,
+      lastLocation: trial.last?.location ?? null,
+      lastError: trial.last?.error ?? null,
+      elapsedMs: Math.round(performance.now() - trial.begunMs),
+      deadlineMs: this.#configs.get(release)?.health.deadlineMs ?? null,
+    }
   }
 
   forget(release: string): void {
     this.unwatch(release)
     this.#ready.delete(release)
     this.#logFrom.delete(release)
+    this.#trials.delete(release)
     this.unverified.delete(release)
   }
 
@@ -230,10 +255,26 @@ export class Boots {
   }
 }
 
-function notListeningHint(record: ReleaseRecord, failure: Failure): string {
-  if (failure.lastStatus !== null) return ''
-  if (record.boot?.socket === 'inherit') return '; it never answered on the socket passed to it (descriptor 3, LISTEN_FDS), and listens nowhere else'
-  return `; it does not listen on the port in PORT (${record.process?.port ?? '?'}), nor anywhere else`
+/** What can be seen of a release that never answered well, as the end of a sentence; '' where its reply says enough. */
+function whyUnhealthy(record: ReleaseRecord, failure: Failure): string {
+  const { lastStatus: status, lastLocation } = failure
+  if (status !== null && status >= 300 && status < 400) {
+    const where = lastLocation === null ? 'elsewhere' : 'there'
+    return `. Redirects are not followed: set health.path to one that answers by itself, or health.host and health.headers (such as X-Forwarded-Proto: https) to what keeps it from sending the probe ${where}`
+  }
+  if (status === 404) return '. Set health.path to one that it serves'
+  if (status === 401 || status === 403) return '. Set health.path to one that needs no login, or health.headers to what lets the probe in'
+  if (status !== null || record.process === null) return ''
+  const { pid, port } = record.process
+  const elsewhere = portsOf(pid).filter((other) => other !== port)
+  if (elsewhere.length > 0) return `; it listens on port ${elsewhere.join(', ')} and not on the one given to it in PORT (${port})`
+  const waiting = waitingConnections(port)
+  if (record.boot?.socket === 'port') {
+    if (waiting === null) return `; it does not listen on the port given to it in PORT (${port}), nor on any other`
+    return waiting === 0 ? '; it accepts connections there and does not answer' : '; it listens there and accepts no connection: something keeps it busy'
+  }
+  if (waiting === 0) return '; it accepts connections on the socket passed to it and does not answer'
+  return '; it has accepted no connection on the socket passed to it (descriptor 3, LISTEN_FDS), and listens nowhere else: it never called listen, or something keeps it busy'
 }
 
 function asGracerError(error: unknown): GracerError {

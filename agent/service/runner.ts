@@ -15,6 +15,7 @@ import { Audience } from './audience.ts'
 import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { History } from './history.ts'
+import { hintFor } from './next-step.ts'
 import { Story } from './story.ts'
 import { releaseFigures, SwapRecord, tally } from './swap-record.ts'
 
@@ -370,7 +371,7 @@ export class ServiceRunner {
   async #outcome(release: string): Promise<void> {
     const { service, link, log } = this.#options
     const record = findRelease(this.#state, release)
-    if (record?.outcome == null) return
+    if (record === undefined || record.outcome === null) return
     const { name, reason, failure } = record.outcome
     const swap = this.#records.get(release) ?? new SwapRecord(record, undefined, Promise.resolve<Figures | null>(null))
     if (name === 'confirmed') {
@@ -393,7 +394,7 @@ export class ServiceRunner {
   }
 
   async #oldStopped(swap: SwapRecord): Promise<void> {
-    if (swap.previous === null || swap.stopMs !== null || findRelease(this.#state, swap.previous)?.process == null) return
+    if (swap.previous === null || swap.stopMs !== null || (findRelease(this.#state, swap.previous)?.process ?? null) === null) return
     await Promise.race([
       new Promise<void>((resolve) => {
         swap.onStopped = resolve
@@ -417,21 +418,6 @@ export class ServiceRunner {
 const exitCodes: Readonly<Record<OutcomeName, number>> = Object.freeze({
   confirmed: 0, 'rolled-back': 0, 'dry-run': 0, failed: 1, 'flipped-back': 1, superseded: 4, busy: 4, aborted: 130, 'timed-out': 124,
 })
-
-function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState): string | null {
-  const label = labelOf(record)
-  switch (name) {
-    case 'failed':
-    case 'flipped-back':
-      return `See all of its output: gracer logs ${label}. It will not be deployed by itself again; when it is mended: gracer swap ${record.name ?? 'PATH'}.`
-    case 'timed-out':
-      return `Give it longer (gracer swap ${record.name ?? 'PATH'} --timeout 2m), or see what it waits for: gracer logs ${label}.`
-    case 'confirmed':
-      return state.previous.length > 0 ? 'To go back: gracer rollback.' : null
-    default:
-      return null
-  }
-}
 
 /** Releases that nothing refers to any more are forgotten, the oldest first; so are the identities of old drops. */
 export function prune(state: ServiceState, keepReleases = 50, keepTried = 500): void {

@@ -125,8 +125,8 @@ export class Service {
     if (releases === null) return
     const { state } = this.runner
     const inUse = new Set(state.releases.filter((record) => record.process !== null || record.id === state.confirmed || record.id === state.swap?.release).map((record) => record.source))
-    const current = this.#watch?.current()
-    if (current != null) inUse.add(current.path)
+    const current = this.#watch?.current() ?? null
+    if (current !== null) inUse.add(current.path)
     const dropped = state.releases.filter((record) => record.dropKey !== null && isWithin(releases, record.source) && dirname(record.source) === releases)
     const sources = [...new Set(dropped.map((record) => record.source).reverse())].filter((source) => !inUse.has(source))
     const old = sources.slice(keep)

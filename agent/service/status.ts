@@ -44,25 +44,4 @@ function releaseStatus(state: ServiceState, record: ReleaseRecord, figures: Figu
   }
 }
 
-/** What to type next, for a release in its state. */
-export function nextStep(state: ServiceState, record: ReleaseRecord): string {
-  const label = labelOf(record)
-  switch (stateOf(state, record)) {
-    case 'booting':
-      return `It is not live yet. To undo it: gracer rollback. To watch it: gracer status --watch.`
-    case 'live':
-      return state.confirmed === record.id ? 'It is live and confirmed. To go back: gracer rollback.' : 'It is live and bakes; to go back at once: gracer rollback.'
-    case 'restarting':
-      return `It is being started again with a growing delay. Its output: gracer logs ${label}. To go back: gracer rollback.`
-    case 'draining':
-    case 'warm':
-    case 'canary':
-      return 'It gets no new requests. Nothing is to be done.'
-    case 'failed':
-      return `It will not be deployed by itself again. When it is mended: gracer swap ${record.name ?? record.source}. Its output: gracer logs ${label}.`
-    case 'stopped':
-      return `To deploy it again: gracer rollback ${label}.`
-  }
-}
-
 export type Story = Explanation['story']

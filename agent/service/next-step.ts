@@ -1,0 +1,58 @@
+import type { OutcomeName } from '../control/shapes.ts'
+import { labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
+
+/** What to type next after an outcome; null: nothing needs to be. */
+export function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState): string | null {
+  switch (name) {
+    case 'failed':
+    case 'flipped-back':
+      return `${allOutput(record)}${afterMending(record)}`
+    case 'timed-out':
+      return `Give it longer: ${swapAgain(record)} --timeout 2m. What it was doing: gracer explain ${labelOf(record)}.`
+    case 'confirmed':
+      return state.previous.length > 0 ? 'To go back: gracer rollback.' : null
+    default:
+      return null
+  }
+}
+
+/** What to type next, for a release in its state. */
+export function nextStep(state: ServiceState, record: ReleaseRecord): string {
+  const label = labelOf(record)
+  switch (stateOf(state, record)) {
+    case 'booting':
+      return 'It is not live yet. To undo it: gracer rollback. To watch it: gracer status --watch.'
+    case 'live':
+      return state.confirmed === record.id ? 'It is live and confirmed. To go back: gracer rollback.' : 'It is live and bakes; to go back at once: gracer rollback.'
+    case 'restarting':
+      return `It is being started again with a growing delay. Its output: gracer logs ${label}. To go back: gracer rollback.`
+    case 'draining':
+    case 'warm':
+    case 'canary':
+      return 'It gets no new requests. Nothing is to be done.'
+    case 'failed':
+      return `${allOutput(record)}${afterMending(record)}`
+    case 'stopped':
+      return record.everConfirmed ? `To deploy it again: gracer rollback ${label}.` : `To deploy it: ${swapAgain(record)}.`
+  }
+}
+
+function allOutput(record: ReleaseRecord): string {
+  const logFile = record.outcome?.failure?.logFile ?? null
+  return logFile === null ? '' : `See all of its output: gracer logs ${labelOf(record)}. `
+}
+
+function afterMending(record: ReleaseRecord): string {
+  const again = `When it is mended: ${swapAgain(record)}.`
+  return record.dropKey === null ? again : `As it is, it is not deployed again by itself. ${again}`
+}
+
+/** The command that tries the same build again: by its name, or by the path it was named by. */
+function swapAgain(record: ReleaseRecord): string {
+  if (record.origin === 'start') return 'gracer swap'
+  return `gracer swap ${record.name ?? shellWord(record.source)}`
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
