@@ -12,7 +12,7 @@ export function explanationText(explanation: Explanation, palette: Palette): str
     `${palette.strong(live)}; ${releaseLabel(explanation.release, explanation.name)} of ${explanation.service}: ${explanation.state}`,
     ...story,
     ...(explanation.failure === null ? [] : failureLines(explanation.failure, palette)),
-    ...(explanation.receipt === null ? [] : receiptLines(explanation.receipt, palette)),
+    ...(explanation.receipt === null ? [] : receiptLines(explanation.receipt, palette, explanation.failure?.message ?? null)),
     ...renderPairs([['next', printable(explanation.next)]]),
   ].join('\n')
 }

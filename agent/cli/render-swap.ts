@@ -25,16 +25,45 @@ function tint(phase: Phase, palette: Palette): (text: string) => string {
 export function outcomeText(outcome: Outcome, palette: Palette): string {
   const live = outcome.live === null ? 'nothing is live now' : `${printable(outcome.live)} is live now`
   const good = outcome.exitCode === 0
-  const lines = [`${(good ? palette.good : palette.bad)(live)}: ${printable(outcome.message)}`]
-  if (outcome.failure !== null) lines.push(...failureLines(outcome.failure, palette))
-  if (outcome.receipt !== null) lines.push(...receiptLines(outcome.receipt, palette))
+  const lines = [`${(good ? palette.good : palette.bad)(live)}: ${headline(outcome)}`]
+  if (outcome.failure !== null) lines.push(...failureFacts(outcome.failure, palette))
+  if (outcome.receipt !== null) lines.push(...receiptLines(outcome.receipt, palette, outcome.message))
   if (outcome.hint !== null) lines.push(...renderPairs([['next', printable(outcome.hint)]]))
   return lines.join('\n')
 }
 
+/** What became of which release, and why; a failure is told once, here. */
+function headline(outcome: Outcome): string {
+  const message = printable(outcome.message)
+  if (outcome.release === null) return message
+  const label = releaseLabel(outcome.release, outcome.name)
+  switch (outcome.outcome) {
+    case 'failed':
+      return outcome.failure === null ? message : `${label} failed at ${stageNames[outcome.failure.stage]}: ${message}`
+    case 'flipped-back':
+      return `${label} was live and was taken back: ${message}`
+    case 'timed-out':
+    case 'aborted':
+      return outcome.exitCode === 0 ? message : `${label} is undone: ${message}`
+    case 'superseded':
+    case 'rolled-back':
+      return `${label} was ${message}`
+    case 'confirmed':
+    case 'busy':
+    case 'dry-run':
+      return message
+  }
+}
+
+const stageNames = { 'take-in': 'take-in', boot: 'its boot', health: 'its health check', flip: 'its flip', bake: 'its bake' } as const
+
 /** What failed, attempts, the last reply, the child's own words, elapsed against the deadline. */
 export function failureLines(failure: Failure, palette: Palette): readonly string[] {
-  const pairs: [string, string][] = [['failed', `${failure.stage}: ${printable(failure.message)}`]]
+  return [...renderPairs([['failed', `at ${stageNames[failure.stage]}: ${printable(failure.message)}`]]), ...failureFacts(failure, palette)]
+}
+
+function failureFacts(failure: Failure, palette: Palette): readonly string[] {
+  const pairs: [string, string][] = []
   if (failure.attempts > 0) pairs.push(['attempts', String(failure.attempts)])
   if (failure.lastStatus !== null) {
     const location = failure.lastLocation === null ? '' : `, Location: ${printable(failure.lastLocation)}`
@@ -42,7 +71,7 @@ export function failureLines(failure: Failure, palette: Palette): readonly strin
   }
   if (failure.lastError !== null) pairs.push(['last error', printable(failure.lastError)])
   if (failure.exit !== null) pairs.push(['exit', failure.exit.signal === null ? `code ${failure.exit.code ?? 'unknown'}` : `killed by ${failure.exit.signal}`])
-  pairs.push(['elapsed', failure.deadlineMs === null ? took(failure.elapsedMs) : `${took(failure.elapsedMs)} of ${took(failure.deadlineMs)}`])
+  if (failure.deadlineMs !== null) pairs.push(['elapsed', `${took(failure.elapsedMs)} of ${took(failure.deadlineMs)}`])
   if (failure.logFile !== null) pairs.push(['log', failure.logFile])
   const said = failure.lastLines.map((line) => `    ${palette.dim('|')} ${printable(line)}`)
   return [...renderPairs(pairs), ...(said.length === 0 ? [] : ['  its last lines:', ...said])]
@@ -50,8 +79,8 @@ export function failureLines(failure: Failure, palette: Palette): readonly strin
 
 const phaseNames = { takeIn: 'take-in', boot: 'boot', health: 'health', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
 
-/** The receipt as a small table. */
-export function receiptLines(receipt: Receipt, palette: Palette): readonly string[] {
+/** The receipt as a small table; a reason that was told already is left out. */
+export function receiptLines(receipt: Receipt, palette: Palette, told: string | null): readonly string[] {
   const phases = (Object.keys(phaseNames) as (keyof typeof phaseNames)[]).flatMap((key) => {
     const ms = receipt.phasesMs[key]
     return ms === null ? [] : [`${phaseNames[key]} ${took(ms)}`]
@@ -59,7 +88,7 @@ export function receiptLines(receipt: Receipt, palette: Palette): readonly strin
   const pairs: [string, string][] = [
     ['release', `${releaseLabel(receipt.release, receipt.name)}${receipt.previous === null ? '' : `, before it ${printable(receipt.previous)}`}`],
   ]
-  if (receipt.reason !== null) pairs.push(['reason', printable(receipt.reason)])
+  if (receipt.reason !== null && receipt.reason !== told) pairs.push(['reason', printable(receipt.reason)])
   if (phases.length > 0) pairs.push(['phases', phases.join(', ')])
   if (receipt.phasesMs.flip !== null) {
     pairs.push(['at the flip', `${receipt.inFlightAtFlip} in flight, longest park ${took(receipt.longestParkMs)}`])
