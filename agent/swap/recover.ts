@@ -93,7 +93,8 @@ function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): 
     return
   }
   swap.attempts += 1
-  if (record.process === null) swap.step = 'queued'
+  // One that is on its way out (a rollback to it came meanwhile) is waited for.
+  if (record.process === null || state.leaving.some((one) => one.release === record.id)) swap.step = 'queued'
   else {
     swap.step = 'checking'
     effects.push({ do: 'check', release: record.id })
@@ -111,6 +112,7 @@ function recoverTentative(state: ServiceState, world: World, effects: SwapEffect
   if (state.committed.live !== tentative.release || !isRunning(state, tentative.release)) return
   const record = release(state, tentative.release)
   tentative.bakeOver = false
+  tentative.probing = false
   effects.push({ do: 'watch', release: record.id, baking: true }, { do: 'after', ms: record.boot?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id, since: tentative.since } })
   if (tentative.fallback !== null && isRunning(state, tentative.fallback)) {
     tentative.drained = false

@@ -110,6 +110,8 @@ export interface Tentative {
   drained: boolean
   /** Its probes fail; the fallback is being looked at before anything is flipped. */
   sick: Failure | null
+  /** The fallback was asked how it is and has not answered: the bake is not over before. */
+  probing: boolean
   /** Decided, not yet committed: back to the fallback. */
   ending: { readonly how: 'flipped-back' | 'rolled-back'; readonly reason: string; readonly failure: Failure | null } | null
 }
@@ -162,9 +164,12 @@ export function isRunning(state: ServiceState, id: string | null): boolean {
   return (findRelease(state, id)?.process ?? null) !== null
 }
 
-/** Those that run, and those that are being started although nobody wants them any more. */
-export function runningCount(state: ServiceState): number {
-  return state.releases.filter((record) => record.process !== null || state.leaving.some((one) => one.release === record.id)).length
+/**
+ * Places that are taken: by what runs, by what is being started although nobody wants it any more, and by the
+ * confirmed release, which is started again without asking.
+ */
+export function placesTaken(state: ServiceState): number {
+  return state.releases.filter((record) => record.process !== null || record.id === state.confirmed || state.leaving.some((one) => one.release === record.id)).length
 }
 
 /** A service never runs more processes than these: confirmed, tentative, booting. */
@@ -178,8 +183,7 @@ export function desiredRoute(state: ServiceState): RouteIntent {
     return serving(state, swap.release, fallback)
   }
   if (tentative !== null && tentative.ending === null) {
-    const stillNeeded = !(tentative.bakeOver && tentative.drained)
-    const usable = stillNeeded && isRunning(state, tentative.fallback)
+    const usable = !bakeIsOver(state, tentative) && isRunning(state, tentative.fallback)
     return serving(state, tentative.release, usable ? tentative.fallback : null)
   }
   const confirmed = findRelease(state, state.confirmed)
@@ -191,6 +195,11 @@ export function desiredRoute(state: ServiceState): RouteIntent {
   const failed = state.releases.findLast((record) => record.outcome !== null && record.outcome.name !== 'confirmed')
   if (failed === undefined) return nothingLive
   return { ...nothingLive, reason: `No release is live: ${labelOf(failed)} ${failed.outcome?.name ?? 'ended'}` }
+}
+
+/** Nothing more is waited for: neither the bake's time, nor a request on the old release, nor its word on how it is. */
+export function bakeIsOver(state: ServiceState, tentative: Tentative): boolean {
+  return tentative.bakeOver && tentative.drained && !(tentative.probing && isRunning(state, tentative.fallback))
 }
 
 /**

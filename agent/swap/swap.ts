@@ -1,7 +1,7 @@
 import type { Failure, OutcomeName } from '../control/shapes.ts'
 import type { SwapEffect, SwapEvent } from './events.ts'
 import {
-  desiredRoute, findRelease, isRunning, labelOf, mostProcesses, release, runningCount, sameRoute,
+  bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, placesTaken, release, sameRoute,
   type DeployRequest, type ReleaseRecord, type ServiceState, type Tentative,
 } from './state.ts'
 
@@ -41,7 +41,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       break
     }
     case 'take-in-failed':
-      if (state.swap?.release === event.release) endSwap(state, 'failed', event.failure.message, event.failure, effects)
+      if (state.swap?.release === event.release && state.swap.step === 'taking-in') endSwap(state, 'failed', event.failure.message, event.failure, effects)
       break
 
     // ── Boot ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -68,7 +68,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
     }
     case 'unhealthy': {
       if (findRelease(state, event.release)?.process?.pid !== event.pid) break
-      if (state.swap?.release === event.release) endSwap(state, 'failed', event.failure.message, event.failure, effects)
+      if (state.swap?.release === event.release && state.swap.step === 'checking') endSwap(state, 'failed', event.failure.message, event.failure, effects)
       // The exit that follows the stop leads to the next attempt.
       else if (state.restarting !== null && state.confirmed === event.release) effects.push({ do: 'stop', release: event.release })
       break
@@ -108,14 +108,17 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
     case 'sick':
       if (state.tentative?.release !== event.release || state.tentative.ending !== null) break
       state.tentative.sick = event.failure
-      if (isRunning(state, state.tentative.fallback)) effects.push({ do: 'probe-fallback', release: state.tentative.fallback as string })
-      else effects.push({ do: 'note', release: event.release, what: `${event.failure.message}; there is no old release to go back to` })
+      if (isRunning(state, state.tentative.fallback)) {
+        state.tentative.probing = true
+        effects.push({ do: 'probe-fallback', release: state.tentative.fallback as string })
+      } else effects.push({ do: 'note', release: event.release, what: `${event.failure.message}; there is no old release to go back to` })
       break
     case 'fallback-probed': {
       const { tentative } = state
       // Not sick: it was asked for the sake of an earlier release, which was superseded meanwhile.
       if (tentative === null || tentative.ending !== null || tentative.fallback !== event.release || tentative.sick === null) break
       const failure = tentative.sick
+      tentative.probing = false
       if (event.healthy) flipBack(tentative, 'flipped-back', failure.message, failure, effects)
       else effects.push({ do: 'note', release: tentative.release, what: `${failure.message}; the old release is sick too, so nothing was flipped` })
       break
@@ -191,7 +194,7 @@ function begin(state: ServiceState, request: DeployRequest, effects: SwapEffect[
 /** One visible slot: the newest wins, the older one is marked superseded. */
 function wait(state: ServiceState, request: DeployRequest, effects: SwapEffect[]): void {
   if (state.waiting?.dropKey === request.dropKey) return
-  if (state.waiting?.dropKey != null) state.tried[state.waiting.dropKey] = 'superseded'
+  if (state.waiting !== null && state.waiting.dropKey !== null) state.tried[state.waiting.dropKey] = 'superseded'
   state.waiting = request
   effects.push({ do: 'note', release: null, what: `${request.name ?? request.source} waits for the swap under way` })
 }
@@ -205,6 +208,8 @@ function spawned(state: ServiceState, event: Extract<SwapEvent, { type: 'spawned
   // Any step before 'checking': the order to start it may have come from an agent that died since.
   if (state.swap?.release === event.release && state.swap.step !== 'checking' && state.swap.step !== 'flipping') {
     state.swap.step = 'checking'
+    // It was given up while it was being started, and then asked for again.
+    state.leaving = state.leaving.filter((one) => one.release !== event.release)
     effects.push({ do: 'progress', release: event.release, phase: 'checking', detail: `pid ${event.pid} on port ${event.port}` }, { do: 'check', release: event.release })
   } else if (state.restarting?.step === 'booting' && state.confirmed === event.release) {
     state.restarting.step = 'checking'
@@ -267,7 +272,7 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
     tentativeDied(state, tentative, effects)
     return true
   }
-  if (tentative?.ending != null && committed.live !== tentative.release) {
+  if (tentative !== null && tentative.ending !== null && committed.live !== tentative.release) {
     wentBack(state, tentative, effects)
     return true
   }
@@ -275,7 +280,8 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
     tentative.drained = true
     return true
   }
-  if (tentative !== null && tentative.ending === null && tentative.bakeOver && tentative.drained && committed.live === tentative.release && committed.fallback === null) {
+  // Not while a change is on its way: it may put the fallback back into the table.
+  if (tentative !== null && tentative.ending === null && bakeIsOver(state, tentative) && state.pending === null && committed.live === tentative.release && committed.fallback === null) {
     confirm(state, tentative, effects)
     return true
   }
@@ -288,7 +294,7 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
 
 function mayStart(state: ServiceState, id: string): boolean {
   if (state.leaving.some((one) => one.release === id)) return false
-  return isRunning(state, id) || runningCount(state) < mostProcesses
+  return isRunning(state, id) || placesTaken(state) < mostProcesses
 }
 
 function flipped(state: ServiceState, effects: SwapEffect[]): void {
@@ -309,7 +315,7 @@ function flipped(state: ServiceState, effects: SwapEffect[]): void {
     becomeConfirmed(state, record, effects)
     return
   }
-  state.tentative = { release: record.id, fallback, since: state.committedNumber, bakeOver: false, drained: false, sick: null, ending: null }
+  state.tentative = { release: record.id, fallback, since: state.committedNumber, bakeOver: false, drained: false, sick: null, probing: false, ending: null }
   const plan = record.boot
   effects.push(
     { do: 'unwatch', release: fallback },
