@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { controlClient } from '../control/client.ts'
 import { findStateFolder } from '../state-folder.ts'
@@ -19,8 +20,8 @@ export interface ConsoleOptions {
 const pollMs = 100
 /** Lines of an earlier run are left out; the run that started this process began at most so long before it. */
 const headStartMs = 5_000
-/** Of the backend that is live when the console starts; normally it has just booted. */
-const firstLines = 200
+/** Of a log that was begun by an earlier run and goes on in this one. */
+const linesOfOldLog = 20
 
 /**
  * The console of `gracer up`, in a process of its own, so that a terminal that is slow or gone can stop nothing else:
@@ -35,7 +36,7 @@ export async function runConsole(options: ConsoleOptions): Promise<never> {
   const state = findStateFolder(options.state)
   const since = Date.now() - process.uptime() * 1_000 - headStartMs
   const own = new OwnLog(await FileTail.atLastLines(state.logFile, 200), since, options.tty)
-  const live = liveOutput(state)
+  const live = liveOutput(state, since)
   for (;;) {
     const orphaned = process.ppid !== parent
     const quiet = [await own.show(), await live.show()].every((shown) => !shown)
@@ -70,8 +71,16 @@ class OwnLog {
   }
 }
 
-function liveOutput(state: StateFolder): { show(): Promise<boolean> } {
-  const log = new LiveLog(controlClient(state.controlSocket), 'default', firstLines)
+/** A log of this run from its first line; of an earlier run only what is new. */
+async function fromThisRun(file: string, since: number): Promise<FileTail> {
+  const found = await stat(file).catch(() => null)
+  if (found === null) return new FileTail(file)
+  if (found.mtimeMs < since) return new FileTail(file, found.size)
+  return found.birthtimeMs < since ? await FileTail.atLastLines(file, linesOfOldLog) : new FileTail(file)
+}
+
+function liveOutput(state: StateFolder, since: number): { show(): Promise<boolean> } {
+  const log = new LiveLog(controlClient(state.controlSocket), 'default', (file) => fromThisRun(file, since))
   let failed = false
   log.watch(new AbortController().signal).catch((error: unknown) => {
     failed = true

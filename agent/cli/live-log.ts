@@ -3,27 +3,31 @@ import { GracerError } from '../../inherit/gracer-error.ts'
 import type { ControlClient } from '../control/client.ts'
 import type { ControlEvent, LogPlace } from '../control/handlers.ts'
 import { queryPath } from './context.ts'
-import { FileTail } from './tail-file.ts'
+import type { FileTail } from './tail-file.ts'
+
+/** What is live may change without an event: a restart after a crash tells of its probes only. */
+const askAgainMs = 2_000
 
 /**
  * The log of whichever release is live: follows the flip from one file to the next. Each file is taken up again where
- * it was left, so a flip-back repeats nothing; a release not seen before is shown from its first line.
+ * it was left, so a flip-back repeats nothing.
  */
 export class LiveLog {
   readonly #client: ControlClient
   readonly #service: string
-  readonly #firstLines: number
+  readonly #begin: (file: string, first: boolean) => Promise<FileTail>
   readonly #tails = new Map<string, FileTail>()
   #release: string | null = null
   #current: FileTail | null = null
   /** Set by events; the place is asked for before the next read. */
   #stale = true
+  #askedAt = 0
 
-  /** `firstLines`: so many of the last lines of the first file are shown. */
-  constructor(client: ControlClient, service: string, firstLines: number) {
+  /** `begin` decides where a file that was not shown before is taken up. */
+  constructor(client: ControlClient, service: string, begin: (file: string, first: boolean) => Promise<FileTail>) {
     this.#client = client
     this.#service = service
-    this.#firstLines = firstLines
+    this.#begin = begin
   }
 
   /** The label of the live release, whose log is now what read() reads. @throws as ControlClient.request */
@@ -38,8 +42,7 @@ export class LiveLog {
     while (!signal.aborted) {
       try {
         for await (const event of this.#client.stream<ControlEvent>('GET', '/v1/events', undefined, signal)) {
-          const moves = event.kind === 'outcome' || event.phase === 'flipped' || event.phase === 'confirmed' || event.phase === 'flipping-back'
-          if (event.service === this.#service && moves) this.#stale = true
+          if (event.service === this.#service) this.#stale = true
         }
       } catch (error) {
         if (!(error instanceof GracerError) && !signal.aborted) throw error
@@ -54,8 +57,10 @@ export class LiveLog {
   async read(): Promise<{ readonly bytes: Buffer | null; readonly switched: string | null; readonly restarted: boolean }> {
     const bytes = (await this.#current?.read()) ?? null
     const restarted = this.#current?.takeRestarted() ?? false
-    if (bytes !== null || !this.#stale) return { bytes, switched: null, restarted }
+    const due = this.#stale || performance.now() - this.#askedAt > askAgainMs
+    if (bytes !== null || !due) return { bytes, switched: null, restarted }
     this.#stale = false
+    this.#askedAt = performance.now()
     const place = await this.#client.request<LogPlace>('GET', this.#path()).catch((error: unknown) => {
       if (!(error instanceof GracerError)) throw error
       // No agent, or nothing live yet: the next event asks again.
@@ -68,7 +73,7 @@ export class LiveLog {
 
   async #take(place: LogPlace): Promise<void> {
     const first = this.#current === null
-    const tail = this.#tails.get(place.file) ?? (first ? await FileTail.atLastLines(place.file, this.#firstLines) : new FileTail(place.file))
+    const tail = this.#tails.get(place.file) ?? (await this.#begin(place.file, first))
     this.#tails.set(place.file, tail)
     this.#current = tail
     this.#release = place.release

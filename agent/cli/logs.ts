@@ -42,7 +42,7 @@ export async function runLogs(options: LogsOptions): Promise<number> {
 }
 
 async function followLive(context: Context, lines: number): Promise<number> {
-  const log = new LiveLog(context.client, context.service, lines)
+  const log = new LiveLog(context.client, context.service, (file, first) => (first ? FileTail.atLastLines(file, lines) : Promise.resolve(new FileTail(file))))
   let release = await log.begin()
   const print = printer(context.options.json)
   const watching = log.watch(new AbortController().signal)

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { appendFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
@@ -125,7 +125,7 @@ it('goes on following when the agent was away in between', async () => {
 const consoleMain = join(root, 'dist', 'agent', 'cli', 'console-main.js')
 
 function logLine(event: string, time = Date.now()): string {
-  return `${JSON.stringify({ level: 30, time, event, msg: `about ${event}` })}\n`
+  return `${JSON.stringify({ level: 'info', time: new Date(time).toISOString(), event })}\n`
 }
 
 it('shows gracer\'s log on stderr and the live backend\'s on stdout, as the console of "gracer up"', async () => {
@@ -147,6 +147,35 @@ it('shows gracer\'s log on stderr and the live backend\'s on stdout, as the cons
   expect(command.stderr).toBe(current + logLine('swap.flipped', 1_800_000_000_000))
 })
 
+it('leaves out of an old log what an earlier run wrote', async () => {
+  const releases = new Releases()
+  const { state } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', 'from an earlier run\n')
+  utimesSync(releases.file('v1'), 1, 1)
+  const command = new Run(consoleMain, [state])
+  await until(() => releases.listeners.size > 0, 'the subscription')
+  releases.flip('v2')
+  releases.print('v2', 'v2 boots\n')
+  await command.says('v2 boots')
+  releases.print('v1', 'from this run\n')
+  releases.flip('v1')
+  await command.says('from this run')
+  expect(command.stdout).toBe('v2 boots\nfrom this run\n')
+})
+
+it('notices a release that became live without an event', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', 'v1 first\n')
+  const command = run('logs', '-f')
+  await command.says('v1 first')
+  releases.live = 'v2'
+  releases.print('v2', 'v2 is here\n')
+  await command.says('v2 is here')
+})
+
 it('survives Ctrl-C, and ends by itself after its parent has gone, with a last look at the log', async () => {
   const state = join(scratch(), 'state')
   mkdirSync(join(state, 'log'), { recursive: true })
@@ -163,7 +192,6 @@ it('survives Ctrl-C, and ends by itself after its parent has gone, with a last l
   })
   await until(() => text.endsWith('\n'), 'the pid of the console')
   const pid = Number(text)
-  const { readFileSync, existsSync } = await import('node:fs')
   const shown = (): string => (existsSync(output) ? readFileSync(output, 'utf8') : '')
   await until(() => shown().includes('up.listening'), 'the first line')
   process.kill(pid, 'SIGINT')

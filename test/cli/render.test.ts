@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { colored, plain, wantsColor } from '../../agent/cli/color.ts'
 import { displayOn } from '../../agent/cli/display.ts'
 import type { Screen } from '../../agent/cli/display.ts'
-import { prettyLine } from '../../agent/cli/pretty-log.ts'
+import { prettyLine, timeOfLine } from '../../agent/cli/pretty-log.ts'
 import { historyText } from '../../agent/cli/render-history.ts'
 import { statusText } from '../../agent/cli/render-status.ts'
 import { outcomeText, phaseLine } from '../../agent/cli/render-swap.ts'
@@ -153,9 +153,12 @@ it('decides on colors by flag, FORCE_COLOR, NO_COLOR, terminal and TERM, in this
   expect(wantsColor(true, true, { FORCE_COLOR: '0' })).toBe(false)
 })
 
-it('words a line of the log for a person, with its event, message, numbers and the reason of an error', () => {
-  const time = new Date(2026, 10, 20, 10, 0, 5).getTime()
-  expect(prettyLine(JSON.stringify({ level: 30, time, pid: 1, event: 'swap.flipped', release: 'v2', ms: 3, msg: 'v2 is live' }), plain)).toBe('10:00:05 swap.flipped v2 is live release=v2 ms=3')
-  expect(prettyLine(JSON.stringify({ level: 50, time, event: 'swap.failed', msg: 'no', err: { message: 'why\u001b[2J' }, lastLines: ['said'] }), plain)).toBe('10:00:05 swap.failed no\n    | why\n    | said')
+it('words a line of the log for a person: event, release, what happened, numbers, and the reason of an error', () => {
+  const time = new Date(2026, 10, 20, 10, 0, 5)
+  const base = { level: 'info', time: time.toISOString(), component: 'agent', pid: 1 }
+  expect(prettyLine(JSON.stringify({ ...base, service: 'default', release: 'v2', name: 'blue', detail: 'pid 7', ms: 3, reason: null, event: 'swap.checking' }), plain)).toBe('10:00:05 swap.checking v2 (blue) pid 7 ms=3')
+  expect(prettyLine(JSON.stringify({ level: 50, time: time.getTime(), event: 'swap.failed', msg: 'no', err: { message: 'why\u001b[2J' }, lastLines: ['said'] }), plain)).toBe('10:00:05 swap.failed no\n    | why\n    | said')
+  expect(prettyLine(JSON.stringify({ ...base, level: 'error', event: 'master.uncaught', error: 'x', stack: 'a\nb' }), colored)).toContain('\u001b[31mmaster.uncaught')
   expect(prettyLine('no json \u001b[2Jat all', plain)).toBe('no json at all')
+  expect([timeOfLine(JSON.stringify(base)), timeOfLine(JSON.stringify({ time: 5 })), timeOfLine('{}'), timeOfLine('x')]).toEqual([time.getTime(), 5, null, null])
 })
