@@ -85,7 +85,7 @@ export class MasterLink {
     const request = this.#next
     this.#next += 1
     this.#routes.set(request, next.answer)
-    this.say({ type: 'route', epoch: this.hello.epoch, request, route: next.route })
+    this.say({ type: 'route', epoch: this.hello.epoch, request, route: next.route, safe: null })
   }
 
   #answered(message: ToAgent): boolean {

@@ -96,7 +96,7 @@ export type ToAgent =
 export type FromAgent =
   | { readonly type: 'ready' }
   | { readonly type: 'alive' }
-  | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute }
+  | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
   | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
   | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
   | { readonly type: 'drain'; readonly epoch: number; readonly release: ReleaseId; readonly deadlines: DrainDeadlines }

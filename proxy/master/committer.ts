@@ -1,5 +1,5 @@
 import type { ToWorker } from '../messages.ts'
-import { movesTraffic, routeOf, withRoute, type ProposedRoute, type Table } from '../table.ts'
+import { movesTraffic, routeOf, withRoute, type ProposedRoute, type ServiceName, type Table } from '../table.ts'
 
 export type WorkerId = number
 
@@ -7,7 +7,8 @@ export type CommitterInput =
   /** A new agent was started with this epoch; whatever the last one had not committed is off. */
   | { readonly type: 'agent-started'; readonly epoch: number }
   | { readonly type: 'agent-gone' }
-  | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute }
+  /** `safe`: where the service's requests go should the agent die while this route is committed; null: they stay. */
+  | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
   | { readonly type: 'worker-started'; readonly worker: WorkerId }
   | { readonly type: 'worker-gone'; readonly worker: WorkerId }
   | { readonly type: 'prepared'; readonly worker: WorkerId; readonly flip: number }
@@ -27,11 +28,15 @@ export type CommitterEffect =
 
 export type RefusalCode = 'stale-epoch' | 'busy' | 'worker-mute'
 
+/** The request number of a change that no agent asked for. */
+const noRequest = -1
+
 interface Flip {
   readonly id: number
   readonly epoch: number
   readonly request: number
   readonly route: ProposedRoute
+  readonly safe: ProposedRoute | null
   phase: 'prepare' | 'commit'
   readonly waiting: Set<WorkerId>
   attempt: number
@@ -62,6 +67,8 @@ export class Committer {
   violations = 0
   readonly #workers = new Set<WorkerId>()
   readonly #times: CommitterTimes
+  readonly #safe = new Map<ServiceName, ProposedRoute>()
+  #agentLives = false
   #flip: Flip | null = null
   #nextFlip = 1
 
@@ -80,11 +87,14 @@ export class Committer {
     switch (input.type) {
       case 'agent-started':
         this.epoch = Math.max(input.epoch, this.epoch)
+        this.#agentLives = true
         this.#undo(effects)
         break
       case 'agent-gone':
         // Nobody waits for the answer, and the next agent shall find a table at rest.
+        this.#agentLives = false
         this.#undo(effects)
+        this.#nextSafe(effects)
         break
       case 'route':
         this.#begin(input, effects)
@@ -113,7 +123,7 @@ export class Committer {
   }
 
   #begin(input: Extract<CommitterInput, { type: 'route' }>, effects: CommitterEffect[]): void {
-    const { epoch, request, route } = input
+    const { epoch, request } = input
     if (epoch !== this.epoch) {
       effects.push({ do: 'refused', epoch, request, code: 'stale-epoch', message: `Epoch ${epoch} is over; the agent of epoch ${this.epoch} decides now.` })
       return
@@ -122,11 +132,25 @@ export class Committer {
       effects.push({ do: 'refused', epoch, request, code: 'busy', message: 'Another change of the table is being committed.' })
       return
     }
-    const flip: Flip = { id: this.#nextFlip, epoch, request, route, phase: 'prepare', waiting: new Set(), attempt: 1, longestParkMs: 0 }
+    this.#start(epoch, request, input.route, input.safe ?? null, effects)
+  }
+
+  #start(epoch: number, request: number, route: ProposedRoute, safe: ProposedRoute | null, effects: CommitterEffect[]): void {
+    const flip: Flip = { id: this.#nextFlip, epoch, request, route, safe, phase: 'prepare', waiting: new Set(), attempt: 1, longestParkMs: 0 }
     this.#nextFlip += 1
     this.#flip = flip
     if (movesTraffic(routeOf(this.table, route.service), route)) this.#prepare(flip, effects)
     else this.#commit(flip, effects)
+  }
+
+  /** Without an agent nobody judges what is on trial: one service after the other goes to its safe route. */
+  #nextSafe(effects: CommitterEffect[]): void {
+    if (this.#flip !== null) return
+    for (const [service, safe] of this.#safe) {
+      this.#safe.delete(service)
+      this.#start(this.epoch, noRequest, safe, null, effects)
+      return
+    }
   }
 
   #prepare(flip: Flip, effects: CommitterEffect[]): void {
@@ -144,12 +168,15 @@ export class Committer {
     else {
       this.#flip = null
       effects.push({ do: 'flip-done', epoch: flip.epoch, request: flip.request, longestParkMs: flip.longestParkMs })
+      if (flip.request === noRequest || !this.#agentLives) this.#nextSafe(effects)
     }
   }
 
   #commit(flip: Flip, effects: CommitterEffect[]): void {
     flip.phase = 'commit'
     this.table = withRoute(this.table, this.epoch, flip.route)
+    if (flip.safe === null) this.#safe.delete(flip.route.service)
+    else this.#safe.set(flip.route.service, flip.safe)
     effects.push({ do: 'write-table', table: this.table })
     for (const worker of this.#workers) {
       flip.waiting.add(worker)

@@ -62,13 +62,17 @@ export class Master {
   #shutdown: { deadlines: DrainDeadlines; stopMs: number } | null = null
   #quiesced: (() => void) | null = null
   #exit: (code: number) => void = () => {}
+  #fail: (error: Error) => void = () => {}
+  /** A worker has listened on the public port: it is ours. */
+  #listened = false
   readonly #exited: Promise<number>
 
   constructor(options: MasterOptions) {
     this.#options = options
     const { log } = options
-    this.#exited = new Promise((resolve) => {
+    this.#exited = new Promise((resolve, reject) => {
       this.#exit = resolve
+      this.#fail = reject
     })
     this.#left = readProcessFile(options.processFile)
     this.#orphans = new Orphans(this.#left, log)
@@ -144,7 +148,10 @@ export class Master {
 
   /** Undo what is before its flip, stop accepting, drain, stop the backends, end with 0. A second call ends at once. */
   async stop(): Promise<void> {
-    if (this.#shutdown !== null) return this.#killAll()
+    if (this.#shutdown !== null) {
+      this.#killAll()
+      return this.#exit(130)
+    }
     this.#shutdown = { deadlines: defaultDeadlines, stopMs: defaultStopMs }
     this.#options.log.info('gracer.stopping')
     await this.#quiesceAgent()
@@ -207,7 +214,7 @@ export class Master {
         this.#agentReady?.()
         break
       case 'route':
-        this.#commit({ type: 'route', epoch: message.epoch, request: message.request, route: message.route })
+        this.#commit({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
         break
       case 'spawn':
         if (message.epoch !== this.#committer.epoch || this.#shutdown !== null) break
@@ -240,10 +247,11 @@ export class Master {
       case 'alive':
         break
       case 'listening':
+        this.#listened = true
         this.#options.log.info('worker.listening', { worker })
         break
       case 'listen-failed':
-        this.#options.log.error('worker.listen-failed', { worker, code: message.code, error: message.message })
+        this.#listenFailed(worker, message)
         break
       case 'prepared':
         this.#commit({ type: 'prepared', worker, flip: message.flip })
@@ -265,6 +273,15 @@ export class Master {
         this.#agent.send({ type: 'fell-back', service: message.service, release: message.release, number: message.number, error: message.error })
         break
     }
+  }
+
+  /** The first worker's listen is where a port shows that it is taken by one that was bound before it listened. */
+  #listenFailed(worker: WorkerId, message: Extract<FromWorker, { type: 'listen-failed' }>): void {
+    this.#options.log.error('worker.listen-failed', { worker, code: message.code, error: message.message })
+    if (this.#listened || this.#shutdown !== null) return
+    const { host, port } = this.#options.listen
+    this.#killAll()
+    this.#fail(new GracerError(`cannot listen on ${host}:${port}: ${message.message}`, { code: message.code === 'EADDRINUSE' ? 'port-taken' : 'listen-failed', exitCode: 2 }))
   }
 
   #commit(input: CommitterInput): void {
@@ -337,7 +354,6 @@ export class Master {
     this.#agent.kill()
     this.#orphans.killAll()
     for (const { release } of this.#backends.list()) this.#backends.signal(release, 'SIGKILL')
-    this.#exit(130)
   }
 
   #writeProcesses(): void {

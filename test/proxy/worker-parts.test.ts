@@ -1,0 +1,267 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { countFlipViolations } from '../../proxy/figures.ts'
+import { FiguresSum, earlier } from '../../proxy/master/figures-sum.ts'
+import { Drains } from '../../proxy/worker/drains.ts'
+import { Ledger } from '../../proxy/worker/ledger.ts'
+import { WaitingPicker } from '../../proxy/worker/picker.ts'
+import { WorkerRoutes } from '../../proxy/worker/routes.ts'
+import { withRoute, emptyTable, type ProposedRoute, type Table, type Target } from '../../proxy/table.ts'
+import type { Refusal, Visit } from '../../proxy/visit.ts'
+
+const target = (release: string, healthy = true): Target => ({ release, host: '127.0.0.1', port: 1000 + Number(release.slice(1)), healthy })
+
+function tableOf(overrides: Partial<ProposedRoute>, before: Table = emptyTable): Table {
+  return withRoute(before, 1, { service: 'shop', state: 'serving', live: target('v1'), fallback: null, reason: null, settings: { holdTimeoutMs: 1_000, holdMax: 4 }, ...overrides })
+}
+
+function worker(workers = 1) {
+  const routes = new WorkerRoutes()
+  const idle: string[] = []
+  const ledger = new Ledger((release) => idle.push(release))
+  const fallbacks: string[] = []
+  const picker = new WaitingPicker({ routes, ledger, workers, onFallback: (_service, release) => fallbacks.push(release) })
+  const pick = (failed: ReadonlySet<string> | null = null) => {
+    const result: { visit?: Visit; refusal?: Refusal } = {}
+    const pending = picker.pick({ service: 'shop', arrivedAt: process.hrtime.bigint(), failed, picked: (visit) => (result.visit = visit), refused: (refusal) => (result.refusal = refusal) })
+    return { ...pending, result }
+  }
+  return { routes, ledger, picker, pick, idle, fallbacks }
+}
+
+afterEach(() => vi.useRealTimers())
+
+describe('the picker', () => {
+  it('counts in the same tick in which it picks', () => {
+    const { routes, ledger, pick } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    expect(pick().result.visit?.release).toBe('v1')
+    expect(ledger.inFlight('v1')).toBe(1)
+  })
+
+  it('parks between prepare and commit, and lets go to the new release in the order of arrival', () => {
+    const { routes, picker, pick } = worker()
+    const before = tableOf({})
+    routes.apply({ type: 'table', table: before })
+    routes.apply({ type: 'prepare', flip: 7, service: 'shop' })
+    const waiting = [pick(), pick()]
+    expect(picker.parked).toBe(2)
+    expect(waiting.map(({ result }) => result.visit)).toEqual([undefined, undefined])
+    routes.apply({ type: 'commit', flip: 7, table: tableOf({ live: target('v2') }, before) })
+    picker.wake()
+    expect(waiting.map(({ result }) => result.visit?.release)).toEqual(['v2', 'v2'])
+    expect(picker.parked).toBe(0)
+    expect(picker.takeLongestParkMs()).toBeGreaterThan(0)
+  })
+
+  it('lets parked requests go to the old release when the flip is undone, and an undo of another flip does nothing', () => {
+    const { routes, picker, pick } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    routes.apply({ type: 'prepare', flip: 7, service: 'shop' })
+    const waiting = pick()
+    expect(routes.apply({ type: 'undo', flip: 6 }).wake).toBe(false)
+    expect(routes.apply({ type: 'undo', flip: 7 }).wake).toBe(true)
+    picker.wake()
+    expect(waiting.result.visit?.release).toBe('v1')
+  })
+
+  it('does not call back a request that was cancelled while it waited', () => {
+    const { routes, picker, pick } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    routes.apply({ type: 'prepare', flip: 7, service: 'shop' })
+    const waiting = pick()
+    waiting.cancel()
+    routes.apply({ type: 'undo', flip: 7 })
+    picker.wake()
+    expect(waiting.result).toEqual({})
+    expect(picker.parked).toBe(0)
+  })
+
+  it('goes to the fallback when the dial to live has failed, and says so', () => {
+    const { routes, pick, fallbacks } = worker()
+    routes.apply({ type: 'table', table: tableOf({ live: target('v2'), fallback: target('v1') }) })
+    const { visit } = pick(new Set(['v2'])).result
+    expect(visit).toMatchObject({ release: 'v1', viaFallback: true })
+    expect(fallbacks).toEqual(['v1'])
+  })
+
+  it('dials again after a moment where there is no fallback', () => {
+    vi.useFakeTimers()
+    const { routes, pick, picker } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    const waiting = pick(new Set(['v1']))
+    expect(picker.held).toBe(1)
+    vi.advanceTimersByTime(100)
+    expect(waiting.result.visit?.release).toBe('v1')
+  })
+
+  it('holds while nothing is live, at most its share of hold.max, then answers 503 with Retry-After', () => {
+    vi.useFakeTimers()
+    const { routes, pick, picker } = worker(2)
+    routes.apply({ type: 'table', table: tableOf({ state: 'holding', live: null, reason: 'release v1 is restarting' }) })
+    const held = [pick(), pick()]
+    expect(pick().result.refusal).toMatchObject({ status: 503, code: 'hold-full' })
+    vi.advanceTimersByTime(1_000)
+    expect(held[0]?.result.refusal).toMatchObject({ status: 503, code: 'hold-timeout', retryAfterSeconds: 5, reason: 'No release could answer in time: release v1 is restarting.' })
+    expect(picker.held).toBe(0)
+  })
+
+  it('refuses at once where nothing is coming', () => {
+    const { routes, pick } = worker()
+    routes.apply({ type: 'table', table: tableOf({ state: 'down', live: null, reason: 'No release is live: v1 failed' }) })
+    expect(pick().result.refusal).toMatchObject({ status: 503, code: 'no-release', reason: 'No release is live: v1 failed' })
+  })
+})
+
+describe('the routes of a worker', () => {
+  it('never go back to an older table', () => {
+    const routes = new WorkerRoutes()
+    const first = tableOf({})
+    const second = tableOf({ live: target('v2') }, first)
+    routes.apply({ type: 'table', table: second })
+    routes.apply({ type: 'table', table: first })
+    expect(routes.table).toBe(second)
+  })
+
+  it('decide a prepared flip by the table file when the master has vanished', () => {
+    const before = tableOf({})
+    const after = tableOf({ live: target('v2') }, before)
+    for (const [written, expected] of [[after, 'v2'], [before, 'v1'], [null, 'v1']] as const) {
+      const routes = new WorkerRoutes()
+      routes.apply({ type: 'table', table: before })
+      routes.apply({ type: 'prepare', flip: 1, service: 'shop' })
+      routes.masterVanished(written)
+      expect(routes.decide('shop', null)).toMatchObject({ kind: 'go', target: { release: expected } })
+    }
+  })
+})
+
+describe('the ledger', () => {
+  it('ends each visit once, and counts by how it ended', () => {
+    const { routes, ledger, pick, idle } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    for (const how of ['complete', 'client-gone', 'lost', 'cut', 'not-sent', 'retried'] as const) {
+      const { visit } = pick().result
+      visit?.end(how)
+      visit?.end('lost')
+    }
+    const stream = pick().result.visit
+    stream?.becomes('stream', () => {})
+    stream?.end('graceful')
+    expect(ledger.snapshot(0, 0).releases).toMatchObject([{ inFlight: 0, streams: 0, requests: 5, lost: 2, cut: 1, clientGone: 1, retried: 1, streamsEnded: 1, errors: 1 }])
+    expect(idle).toHaveLength(7)
+    expect(ledger.violations).toBe(0)
+  })
+
+  it('sees a pick of a release that was never healthy, and of one that was said to be quiet', () => {
+    const { ledger } = worker()
+    const pick = { viaFallback: false, since: 1, number: 1 }
+    ledger.open('shop', target('v1', false), pick, 1)
+    expect(ledger.violations).toBe(1)
+    ledger.open('shop', target('v2'), pick, 1).end('complete')
+    ledger.setQuiet('v2', true)
+    ledger.open('shop', target('v2'), pick, 1)
+    expect(ledger.violations).toBe(2)
+  })
+
+  it('forgets a release only when nothing of it is in flight', () => {
+    const { routes, ledger, pick } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    const { visit } = pick().result
+    expect(ledger.forget('v1')).toBeNull()
+    visit?.end('complete')
+    expect(ledger.forget('v1')).toMatchObject({ requests: 1 })
+    expect(ledger.releases()).toEqual([])
+  })
+})
+
+describe('flip times', () => {
+  it('are a violation when a request that began after a full reply of the new release went to the old one', () => {
+    const flip = (since: number, lastBegin: number, firstReply: number | null) => ({ service: 'shop', since, lastBegin, firstReply })
+    expect(countFlipViolations([flip(1, 100, 5), flip(2, 200, 101)])).toBe(0)
+    expect(countFlipViolations([flip(1, 102, 5), flip(2, 200, 101)])).toBe(1)
+    // The old release was picked by one worker, the new one answered on another.
+    expect(countFlipViolations([flip(1, 50, 5), flip(2, 60, null), flip(1, 90, 7), flip(2, 95, 80)])).toBe(1)
+    expect(countFlipViolations([flip(1, 50, 5), { ...flip(2, 60, 10), service: 'other' }])).toBe(0)
+  })
+})
+
+describe('a drain', () => {
+  it('says quiet at once where nothing is in flight, and else when the last visit has ended', () => {
+    const quiet: string[] = []
+    const retired: string[] = []
+    const ledger = new Ledger((release) => drains.check(release))
+    const drains: Drains = new Drains({ ledger, retire: (release) => retired.push(release), onQuiet: (release) => quiet.push(release) })
+    const visit = ledger.open('shop', target('v1'), { viaFallback: false, since: 1, number: 1 }, 1)
+    drains.start('v1', { timeoutMs: 60_000, streamsMs: 60_000, upgradedMs: 60_000, spreadMs: 0 })
+    expect({ quiet, retired }).toEqual({ quiet: [], retired: ['v1'] })
+    visit.end('complete')
+    expect(quiet).toEqual(['v1'])
+    expect(ledger.snapshot(0, 0).releases[0]?.drained).toBe(1)
+  })
+
+  it('ends each kind at its own deadline, WebSockets spread, and cuts the rest', () => {
+    vi.useFakeTimers()
+    const events: string[] = []
+    const ledger = new Ledger((release) => drains.check(release))
+    const drains: Drains = new Drains({ ledger, retire: () => {}, onQuiet: () => events.push('quiet') })
+    const open = () => ledger.open('shop', target('v1'), { viaFallback: false, since: 1, number: 1 }, 1)
+    const request = open()
+    request.onCut(() => events.push('request cut'))
+    const stream = open()
+    stream.becomes('stream', () => {
+      events.push('stream grace')
+      stream.end('graceful')
+    })
+    const sockets = [open(), open()]
+    for (const [index, socket] of sockets.entries()) {
+      socket.becomes('upgraded', () => events.push(`socket ${index} grace`))
+      socket.onCut(() => events.push(`socket ${index} cut`))
+    }
+    drains.start('v1', { timeoutMs: 100, streamsMs: 200, upgradedMs: 300, spreadMs: 100 })
+    vi.advanceTimersByTime(250)
+    expect(events).toEqual(['request cut', 'stream grace'])
+    vi.advanceTimersByTime(60)
+    expect(events.slice(2)).toEqual(['socket 0 grace'])
+    vi.advanceTimersByTime(60)
+    expect(events.slice(3)).toEqual(['socket 1 grace'])
+    vi.advanceTimersByTime(5_000)
+    expect(events.slice(4)).toEqual(['socket 0 cut', 'socket 1 cut', 'quiet'])
+    expect(ledger.snapshot(0, 0).releases[0]).toMatchObject({ cut: 3, lost: 3, streamsEnded: 1 })
+  })
+
+  it('ends nothing any more when the release is live again', () => {
+    vi.useFakeTimers()
+    const ledger = new Ledger(() => {})
+    const drains = new Drains({ ledger, retire: () => {}, onQuiet: () => {} })
+    ledger.open('shop', target('v1'), { viaFallback: false, since: 1, number: 1 }, 1)
+    drains.start('v1', { timeoutMs: 100, streamsMs: 100, upgradedMs: 100, spreadMs: 0 })
+    drains.cancel('v1')
+    vi.advanceTimersByTime(10_000)
+    expect(ledger.inFlight('v1')).toBe(1)
+  })
+})
+
+describe('the sum of the ledgers', () => {
+  const figures = (release: string, requests: number, inFlight = 0) => ({ ...new Ledger(() => {}).snapshot(0, 0), releases: [{ service: 'shop', release, inFlight, streams: 0, upgraded: 0, requests, errors: 0, lost: 0, cut: 0, retried: 0, clientGone: 0, streamsEnded: 0, upgradedEnded: 0, drained: 0 }] })
+
+  it('keeps what a worker that died had counted, and counts what it had in flight as lost', () => {
+    const sum = new FiguresSum()
+    sum.set(1, figures('v1', 5, 2))
+    sum.set(2, figures('v1', 7))
+    sum.workerGone(1)
+    expect(sum.sum(['shop'], 0)).toMatchObject([{ lost: 2, releases: [{ release: 'v1', requests: 12, inFlight: 0 }] }])
+  })
+
+  it('stays bounded over any number of releases, and loses no count', () => {
+    const sum = new FiguresSum()
+    for (let number = 1; number <= 500; number += 1) {
+      const ledger = figures(`v${number}`, 1)
+      sum.set(1, ledger)
+      sum.forgotten(1, { ...ledger.releases[0], service: 'shop', release: `v${number}` } as never)
+    }
+    const [shop] = sum.sum(['shop'], 0)
+    expect(shop?.releases.length).toBeLessThanOrEqual(51)
+    expect(shop?.releases.reduce((total, one) => total + one.requests, 0)).toBe(500)
+    expect(shop?.releases.some((one) => one.release === earlier)).toBe(true)
+  })
+})
