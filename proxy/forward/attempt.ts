@@ -69,7 +69,7 @@ export class Attempt implements UpstreamListener {
   start(fresh: boolean): void {
     this.visit.onCut(() => { if (!this.#over) this.#owner.cut() })
     const { release, target } = this.visit
-    const pooled = fresh || this.#client.early !== null ? null : this.#house.pool.take(release, !this.#client.repeatable)
+    const pooled = fresh ? null : this.#house.pool.take(release, !this.#client.repeatable)
     if (pooled !== null) {
       this.#send(pooled)
       return

@@ -13,8 +13,8 @@ const extensionTooLarge: FrontReply = { status: 413, code: 'chunk-extension', re
 const tooSlow: FrontReply = { status: 408, code: 'head-too-slow', reason: 'The head of the request took too long to arrive.' }
 
 /**
- * The reply to what Node's parser refuses, as bytes; null where nobody waits for one: the connection broke, or bytes
- * came behind a request that said it was the last (`Connection: close`).
+ * The reply to what Node's parser refuses, as bytes; null where nobody waits for one, because the connection
+ * broke.
  */
 export function replyToBadInput(error: ParserError): string | null {
   const reply = replyTo(error)
@@ -23,7 +23,6 @@ export function replyToBadInput(error: ParserError): string | null {
 
 function replyTo(error: ParserError): FrontReply | null {
   switch (error.code) {
-    case 'HPE_CLOSED_CONNECTION': return null
     case 'HPE_INVALID_EOF_STATE': return null // FIN in the middle of a message: the client has given up
     case 'HPE_HEADER_OVERFLOW': return endsInTarget(error.rawPacket) ? tooLong : tooLarge
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW': return extensionTooLarge

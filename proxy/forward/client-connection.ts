@@ -79,7 +79,10 @@ export class ClientConnection {
     closeGently(this.socket)
   }
 
-  /** The input cannot be read any further: requests before it get their replies, then `words` are written and it closes. */
+  /**
+   * The input cannot be read any further: requests before it get their replies, then `words` are written and it closes.
+   * Behind a request that was to be the last, nothing is left to write to by then.
+   */
   refuseInput(words: string): void {
     if (this.#closing) return
     this.#closing = true

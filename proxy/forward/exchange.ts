@@ -30,7 +30,6 @@ export class Exchange implements Occupant, AttemptOwner {
   #failed: Set<ReleaseId> | null = null
   #dials = 0
   #retried = false
-  #continued = false
   #over = false
   #pending: PendingPick | null = null
   #attempt: Attempt | null = null
@@ -131,9 +130,8 @@ export class Exchange implements Occupant, AttemptOwner {
   }
 
   connected(): void {
-    if (this.#client?.seen.awaitsContinue !== true || this.#continued) return
-    this.#continued = true
-    this.#res.writeContinue()
+    // Once only: who waits has a body, and what has a body is never sent twice.
+    if (this.#client?.seen.awaitsContinue === true) this.#res.writeContinue()
   }
 
   /** During a drain the last reply in line says that the connection ends with it. */

@@ -84,8 +84,6 @@ export function createFront(options: FrontOptions): Front {
     keepAliveTimeout: idleMs,
     connectionsCheckingInterval: checkMs,
   })
-  // 0 is no limit: Node leaves fields above its limit out without a word. checkRequest counts them, 16 KiB bound them.
-  server.maxHeadersCount = 0
 
   server.on('connection', (socket: Socket) => {
     const connection = new ClientConnection(socket)
@@ -97,7 +95,8 @@ export function createFront(options: FrontOptions): Front {
   server.on('checkExpectation', take)
   server.on('upgrade', (req: IncomingMessage, stream: unknown, head: Buffer) => takeHandshake(req, stream as Socket, head))
   server.on('clientError', (error, stream) => refuseInput(error, stream as Socket))
-  server.on('timeout', closeGently)
+  // The keep-alive time of an idle connection is over.
+  server.on('timeout', (socket: Socket) => ClientConnection.of(socket)?.closeWhenIdle())
 
   function take(req: IncomingMessage, res: ServerResponse): void {
     const connection = ClientConnection.of(req.socket)
@@ -151,12 +150,11 @@ export function createFront(options: FrontOptions): Front {
     exchange.begin(service, seen, { peer: plainAddress(req.socket.remoteAddress), trusted: trusts() })
   }
 
-  function refuseInput(error: Error & { code?: string }, socket: Socket): void {
+  function refuseInput(error: Error, socket: Socket): void {
     const reply = replyToBadInput(error)
     const connection = ClientConnection.of(socket)
     if (reply !== null && connection !== undefined && socket.bytesRead > 0) connection.refuseInput(reply)
-    // Behind a request that said it was the last: that one is still answered.
-    else if (error.code !== 'HPE_CLOSED_CONNECTION') socket.destroy()
+    else socket.destroy()
   }
 
   const drained = new Promise<void>((resolve) => server.once('close', resolve))

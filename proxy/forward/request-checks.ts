@@ -10,6 +10,7 @@ export interface Understood {
   readonly body: 'none' | 'length' | 'chunked'
   /** Names that the client's Connection field nominates, in lower case. */
   readonly nominated: readonly string[]
+  /** The client holds its body back until it is told to go on (RFC 9110 10.1.1). */
   readonly awaitsContinue: boolean
 }
 
@@ -104,13 +105,14 @@ export function checkRequest(req: IncomingMessage): Understood | Rejected {
     }
   }
   if (target.includes('#')) return rejected(400, 'target', 'The request target holds a fragment.')
+  const body = chunked ? 'chunked' : length === null || length === '0' ? 'none' : 'length'
   return {
     kind: 'understood',
     host: host ?? ownHost(req),
     target,
-    body: chunked ? 'chunked' : length === null || length === '0' ? 'none' : 'length',
+    body,
     nominated,
-    awaitsContinue: awaitsContinue && version === '1.1',
+    awaitsContinue: awaitsContinue && version === '1.1' && body !== 'none',
   }
 }
 

@@ -105,6 +105,21 @@ describe('an upstream that dies before its reply', () => {
     expect(picker.ends).toEqual([['retried'], ['complete']])
   })
 
+  test('the second try takes a fresh connection, however many stale ones are in the pool', async () => {
+    // Every connection answers once and dies on its second request.
+    const upstream = await startRawBackend((socket) => {
+      let requests = 0
+      socket.on('data', () => { requests += 1; if (requests === 1) socket.write(ok); else socket.resetAndDestroy() })
+    })
+    const { front, port } = await startFront(upstream.port)
+    const clients = Array.from({ length: 3 }, () => new RawClient(port).send(get))
+    await until('three idle connections', () => front.idleUpstreams('v1') === 3)
+    const client = clients[0] as RawClient
+    client.send(get)
+    await until('the second reply', () => client.statuses.length === 2)
+    expect(client.statuses).toEqual([200, 200])
+  })
+
   test('a second death is 502 and lost', async () => {
     const upstream = await mortal(5)
     const { port, picker } = await startFront(upstream.port)
@@ -259,8 +274,8 @@ describe('a reply before the whole request', () => {
       socket.once('data', () => socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno'))
     })
     const { front, port, picker } = await startFront(upstream.port)
-    const client = new RawClient(port).send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n')
-    for (let sent = 0; sent < 5_000_000; sent += 100_000) client.send('x'.repeat(100_000))
+    const client = new RawClient(port).send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 80000000\r\n\r\n')
+    for (let sent = 0; sent < 80_000_000; sent += 100_000) client.send('x'.repeat(100_000))
     await client.closes()
     expect(client.error).toBeNull()
     expect(client.statuses).toEqual([413])

@@ -62,6 +62,14 @@ describe('H9 Expect: 100-continue', () => {
     expect(client.statuses).toEqual([100, 200])
   })
 
+  test('a request without a body is not told to go on, also when it is sent twice', async () => {
+    const upstream = await startRawBackend((socket, number) => { socket.once('data', () => { if (number === 0) socket.destroy(); else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') }) })
+    const { port } = await startFront(upstream.port)
+    const client = new RawClient(port).send('GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n')
+    await client.sees('ok')
+    expect(client.statuses).toEqual([200])
+  })
+
   test('HTTP/1.0 cannot expect anything', async () => {
     const backend = await startBackend()
     const { port } = await startFront(backend.port)

@@ -57,7 +57,7 @@ describe('H7 replies that cannot be passed on', () => {
     await client.sees('ok')
     await until('an idle connection', () => front.idleUpstreams('v1') === 1)
     for (const socket of upstream.sockets) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
-    await until('the idle connection to go', () => front.idleUpstreams('v1') === 0)
+    await until('the idle connection to go', () => front.idleUpstreams('v1') === 0, 1_000)
     client.send(get)
     await until('two replies', () => client.statuses.length === 2)
     expect(client.text).not.toContain('evil')
@@ -169,6 +169,15 @@ describe('H20 what passes untouched', () => {
     const client = new RawClient(port).send('GET / HTTP/1.1\r\nHost: a\r\nX-Two: 1\r\nx-two: 2\r\n\r\n')
     await client.sees('ok')
     expect(backend.raw[0]).toContain('\r\nX-Two: 1\r\nX-Two: 2\r\n')
+  })
+
+  test('3,000 fields of a reply', async () => {
+    const upstream = await startRawBackend(answering(`HTTP/1.1 200 OK\r\n${'a:1\r\n'.repeat(3_000)}X-Last: 1\r\nContent-Length: 2\r\n\r\nok`))
+    const { port } = await startFront(upstream.port)
+    const client = new RawClient(port).send(get)
+    await client.sees('\r\n\r\nok')
+    expect(client.text.match(/^a: 1\r$/gm)).toHaveLength(3_000)
+    expect(client.text).toContain('X-Last: 1\r\nContent-Length: 2\r\n')
   })
 
   test('a compressed body is passed byte for byte', async () => {

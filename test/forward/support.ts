@@ -15,6 +15,21 @@ export async function until(what: string, condition: () => boolean, ms = 5_000):
   }
 }
 
+/** Waits until `value` has not changed for 300 ms, and gives it. */
+export async function settled(what: string, value: () => number, ms = 10_000): Promise<number> {
+  let last = value()
+  let since = performance.now()
+  await until(`${what} to settle`, () => {
+    const now = value()
+    if (now !== last) {
+      last = now
+      since = performance.now()
+    }
+    return performance.now() - since > 300
+  }, ms)
+  return last
+}
+
 /** A visit that writes down what is done to it, and can be told that its grace or its deadline is over. */
 export class FakeVisit implements Visit {
   readonly target: Target
