@@ -108,8 +108,8 @@ export class Worker {
     const end = (): void => {
       this.#sendLedger(null)
       front.destroy()
-      // The ledger is on its way; a closed channel lets it out before the end.
-      process.disconnect?.()
+      // The ledger is on its way; a closed channel lets it out before the end. A worker whose master is gone has none.
+      if (process.connected === true) process.disconnect()
       exit(0)
     }
     let lastBusy = performance.now()
