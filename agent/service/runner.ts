@@ -263,7 +263,9 @@ export class ServiceRunner {
   /** What the old release still had to answer when its successor went live. */
   #noteInFlight(intent: RouteIntent): void {
     const record = intent.live === null ? undefined : this.#records.get(intent.live)
-    if (record === undefined || record.previous === null) return
+    // Later commits of this swap (its fallback is let go) are no flips.
+    if (record === undefined || record.previous === null || record.flipSeen) return
+    record.flipSeen = true
     const previous = record.previous
     void this.#options.link.figures().then((figures) => {
       record.inFlightAtFlip = releaseFigures(figures, this.#options.service, previous)?.inFlight ?? 0

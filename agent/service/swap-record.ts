@@ -38,6 +38,8 @@ export class SwapRecord {
   readonly #begun = performance.now()
   readonly #reached = new Map<Phase, number>()
   readonly before: Promise<Figures | null>
+  /** What was in flight at the flip has been asked for. */
+  flipSeen = false
   inFlightAtFlip = 0
   longestParkMs = 0
   /** How long the old release took to stop; known only after the outcome. */
