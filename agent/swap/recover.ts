@@ -1,5 +1,5 @@
 import type { SwapEffect } from './events.ts'
-import { failureAt, restartDelayMs, settle } from './swap.ts'
+import { askToLeave, failureAt, restartDelayMs, settle } from './swap.ts'
 import { findRelease, isRunning, release, type RouteIntent, type ServiceState } from './state.ts'
 
 /** What a new agent finds beside the journal. */
@@ -46,9 +46,7 @@ export function recover(state: ServiceState, world: World): SwapEffect[] {
   if (state.swap !== null) recoverSwap(state, world, effects)
   if (state.tentative !== null) recoverTentative(state, world, effects)
   recoverConfirmed(state, effects)
-  for (const leaving of state.leaving) {
-    effects.push(leaving.step === 'draining' ? { do: 'drain', release: leaving.release } : { do: 'stop', release: leaving.release })
-  }
+  for (const leaving of state.leaving) askToLeave(state, leaving, effects)
   settle(state, effects)
   return effects
 }

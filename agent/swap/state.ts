@@ -216,6 +216,11 @@ export function sameRoute(a: RouteIntent, b: RouteIntent): boolean {
   return a.state === b.state && a.live === b.live && a.port === b.port && a.fallback === b.fallback && a.reason === b.reason
 }
 
+/** Whether requests may go to the release by this route. */
+export function names(route: RouteIntent, id: string): boolean {
+  return route.live === id || route.fallback === id
+}
+
 function serving(state: ServiceState, live: string, fallback: string | null): RouteIntent {
   const port = findRelease(state, live)?.process?.port ?? (state.committed.live === live ? state.committed.port : null)
   return { state: 'serving', live, port, fallback, reason: null }

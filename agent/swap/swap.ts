@@ -1,8 +1,8 @@
 import type { Failure, OutcomeName } from '../control/shapes.ts'
 import type { SwapEffect, SwapEvent } from './events.ts'
 import {
-  bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, placesTaken, release, sameRoute,
-  type DeployRequest, type ReleaseRecord, type ServiceState, type Tentative,
+  bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, names, placesTaken, release, sameRoute,
+  type DeployRequest, type Leaving, type ReleaseRecord, type ServiceState, type Tentative,
 } from './state.ts'
 
 /**
@@ -76,11 +76,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
 
     // ── Flip ────────────────────────────────────────────────────────────────────────────────────────────────
     case 'committed':
-      if (state.pending === null) break
-      state.committed = state.pending
-      state.committedNumber = event.number
-      state.pending = null
-      state.refusals = 0
+      committed(state, event.number, effects)
       break
     case 'refused':
       state.pending = null
@@ -225,6 +221,19 @@ function spawnFailed(state: ServiceState, event: Extract<SwapEvent, { type: 'spa
   else if (state.restarting?.step === 'booting' && state.confirmed === event.release) waitToRestart(state, event.failure, effects)
   // Nothing runs that would have to end.
   if (!isRunning(state, event.release)) state.leaving = state.leaving.filter((one) => one.release !== event.release)
+}
+
+function committed(state: ServiceState, number: number, effects: SwapEffect[]): void {
+  if (state.pending === null) return
+  const before = state.committed
+  state.committed = state.pending
+  state.committedNumber = number
+  state.pending = null
+  state.refusals = 0
+  // What was to leave and was still in the table can be drained from now on.
+  for (const { release: id, step } of state.leaving) {
+    if (step === 'draining' && names(before, id) && !names(state.committed, id)) effects.push({ do: 'drain', release: id })
+  }
 }
 
 // ── Flip, bake, confirm: what follows from what the table says ───────────────────────────────────────────────
@@ -493,7 +502,13 @@ function endSwap(state: ServiceState, how: OutcomeName, reason: string, failure:
 function leave(state: ServiceState, id: string, how: 'draining' | 'stopping', effects: SwapEffect[]): void {
   state.leaving = [...state.leaving.filter((one) => one.release !== id), { release: id, step: how }]
   effects.push({ do: 'unwatch', release: id })
-  effects.push(how === 'draining' ? { do: 'drain', release: id } : { do: 'stop', release: id })
+  askToLeave(state, { release: id, step: how }, effects)
+}
+
+/** Nothing is drained while requests may still be sent to it: the commit that takes it out of the table asks for it. */
+export function askToLeave(state: ServiceState, leaving: Leaving, effects: SwapEffect[]): void {
+  if (leaving.step === 'stopping') effects.push({ do: 'stop', release: leaving.release })
+  else if (!names(state.committed, leaving.release)) effects.push({ do: 'drain', release: leaving.release })
 }
 
 function finish(state: ServiceState, record: ReleaseRecord, name: OutcomeName, reason: string | null, failure: Failure | null, effects: SwapEffect[]): void {
