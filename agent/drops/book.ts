@@ -130,11 +130,9 @@ export class FolderBook {
       const { inode, ctimeMs, birthMs } = entry.seen
       const initial = pending && entry.initial
       const marker = this.asides.markers().get(name)
-      due.push({
-        name, inode, ctimeMs, birthMs, initial,
-        enoughAboveMs: pending && this.options.clockIsOurs ? at.wall - this.options.settleMs : Infinity,
-        sure: initial && marker !== undefined && markerVouches(marker, birthMs),
-      })
+      const sure = initial && marker !== undefined && markerVouches(marker, birthMs)
+      const enoughAboveMs = pending && this.options.clockIsOurs ? at.wall - this.options.settleMs : Infinity
+      due.push({ name, inode, ctimeMs, birthMs, initial, sure, enoughAboveMs })
     }
     return due.sort((a, b) => a.birthMs - b.birthMs)
   }
@@ -197,12 +195,9 @@ export class FolderBook {
       return
     }
     this.forget(name)
-    const moved = !listing.initial && wasMovedIn({
-      birthMs: seen.birthMs,
-      absentAtMs: listing.absentAt.get(name) ?? null,
-      hiddenBirthMs: this.asides.hiddenBirth(seen.inode),
-      clockIsOurs: this.options.clockIsOurs,
-    })
+    const absentAtMs = listing.absentAt.get(name) ?? null
+    const hiddenBirthMs = this.asides.hiddenBirth(seen.inode)
+    const moved = !listing.initial && wasMovedIn({ birthMs: seen.birthMs, absentAtMs, hiddenBirthMs, clockIsOurs: this.options.clockIsOurs })
     const before = this.known.before(name, seen)
     // Out of sight for a moment (an unmounted disk) makes no new drop; being moved out and in again does.
     if (before !== undefined && (!moved || before.ctimeMs === seen.ctimeMs)) {
@@ -210,8 +205,7 @@ export class FolderBook {
     } else if (moved) {
       this.complete(name, seen, 'moved', before === undefined ? undefined : seen.ctimeMs, listing.at, found)
     } else {
-      const ageMs = this.options.clockIsOurs ? Math.max(0, listing.at.wall - seen.ctimeMs) : 0
-      const lookAtMs = listing.at.mono + (listing.initial ? 0 : Math.max(0, this.options.settleMs - ageMs))
+      const lookAtMs = listing.at.mono + (listing.initial ? 0 : this.options.settleMs)
       this.entries.set(name, { state: 'pending', seen, noticed: listing.at, initial: listing.initial, lookAtMs, print: null, toldHeld: false, toldStale: false })
     }
   }
@@ -246,31 +240,29 @@ export class FolderBook {
     if (guess === null) return
     switch (judgeChange(guess, holders)) {
       case 'marked':
-        this.complete(look.name, entry.seen, 'marker', Math.max(look.youngestMs, guess.markerCtimeMs ?? 0), at, found)
-        return
+        return void this.complete(look.name, entry.seen, 'marker', at.wall, at, found)
       case 'its-own':
         return itsOwn(guess, at.mono, this.options)
       case 'held':
-        guess.lookAtMs = this.soon(at)
-        return
+        return void (guess.lookAtMs = this.soon(at))
       case 'enough':
         entry.guess = null
         found.notices.push(keepsChanging(this.options.folder, look.name))
         return
       case 'new-drop':
-        this.complete(look.name, entry.seen, 'settled', look.youngestMs, at, found).guess = newGuess(look, at, this.options, guess.again + 1)
+        this.complete(look.name, entry.seen, 'settled', at.wall, at, found).guess = newGuess(look, at, this.options, guess.again + 1)
     }
   }
 
   private complete(name: string, seen: Seen, complete: Completeness, stamp: number | undefined, at: Instant, found: Findings): CompleteEntry {
-    const identity = folderIdentity(name, seen, stamp)
-    const drop: WatchedDrop = { identity, path: `${this.options.folder}/${name}`, complete, noticedAt: at.wall, sequence: this.nextSequence() }
+    const path = `${this.options.folder}/${name}`
+    const drop: WatchedDrop = { identity: folderIdentity(name, seen, stamp), path, complete, noticedAt: at.wall, sequence: this.nextSequence() }
     const entry: CompleteEntry = { state: 'complete', seen, drop, markerCtimeMs: this.asides.markers().get(name) ?? null, guess: null }
     this.entries.set(name, entry)
     this.known.remember(name, seen, drop)
-    if (!this.known.isNew(identity) || complete === 'initial') return entry
+    if (complete === 'initial') return entry
     if (!this.currentBook.stands) found.announce.push(drop)
-    else if (!this.toldCurrentDecides) {
+    else if (!this.toldCurrentDecides && this.currentBook.current?.path !== path) {
       this.toldCurrentDecides = true
       found.notices.push(currentDecides(this.options.folder, name))
     }
@@ -300,8 +292,7 @@ export class FolderBook {
   }
 
   private nextSequence(): number {
-    this.sequence += 1
-    return this.sequence
+    return (this.sequence += 1)
   }
 }
 

@@ -58,7 +58,8 @@ export interface QuietFacts {
 export function quietIn(facts: QuietFacts): number {
   const byLooks = facts.settleMs - (facts.at.mono - facts.unchangedSinceMs)
   const believed = facts.clockIsOurs && clockSteady(facts.noticed, facts.at)
-  const byClock = believed ? atLatest(facts.youngestMs) + facts.settleMs - facts.at.wall : Infinity
+  // Stamps from before it was noticed may be those of a clock that was set since.
+  const byClock = believed ? Math.max(atLatest(facts.youngestMs), facts.noticed.wall) + facts.settleMs - facts.at.wall : Infinity
   return Math.max(0, Math.min(byLooks, byClock))
 }
 

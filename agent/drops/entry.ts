@@ -89,8 +89,8 @@ export interface CompleteEntry {
 }
 
 export interface Guess {
-  /** The youngest ctime that was there when the drop was announced; wall clock. */
-  baseMs: number
+  /** The print of the tree when the drop was announced. */
+  base: string | null
   /** The next look takes the tree as it is for the base: what changed was the release's own doing. */
   rebase: boolean
   /** Something of ours runs in it. */

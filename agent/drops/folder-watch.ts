@@ -6,11 +6,12 @@ import { Ears } from './ears.ts'
 import type { Due, Findings } from './entry.ts'
 import { openHints } from './hints.ts'
 import type { WatchedDrop } from './identity.ts'
-import { clockSteady, instantNow, type Instant } from './instant.ts'
+import { instantNow, type Instant } from './instant.ts'
 import { lookInto } from './look.ts'
 import type { Notice } from './notice.ts'
 import { folderBack, folderMissing, folderUnsafe, foreignClock, openFilesHidden, readFailed, watchLimit } from './notices.ts'
 import { findHolders } from './open-files.ts'
+import { absentAt } from './pulse.ts'
 import { readFolder } from './read-folder.ts'
 import type { ReleasesWatch, WatchEdges, WatchReleasesOptions } from './releases-watch.ts'
 import { clockIsOurs, folderFacts, judgeFolder, judgeGroup, missing, ourselves, prepareFolder } from './safe-folder.ts'
@@ -173,16 +174,14 @@ class FolderWatch implements ReleasesWatch {
       return full || hinted.has(name)
     })
     if (this.closed) return
-    const listed = this.lastListing !== null && clockSteady(this.lastListing, reading.at) ? this.lastListing.wall : null
-    const absentAt = new Map<string, number>()
+    const absent = new Map<string, number>()
     for (const name of reading.seen.keys()) {
       // The event may have been delivered only while the folder was being read.
-      const byEvent = hinted.get(name) ?? this.ears.absentAt(name)
-      const byListing = known.has(name) ? null : listed
-      if (byEvent !== null || byListing !== null) absentAt.set(name, Math.max(byEvent ?? 0, byListing ?? 0))
+      const since = absentAt(hinted.get(name) ?? this.ears.absentAt(name), known.has(name) ? null : this.lastListing, reading.at)
+      if (since !== null) absent.set(name, since)
     }
     this.lastListing = reading.at
-    this.deliver(this.book.listed({ ...reading, absentAt, initial }))
+    this.deliver(this.book.listed({ ...reading, absentAt: absent, initial }))
   }
 
   /** Whether the folder is there and safe; listens anew when it is another one than before. */
@@ -195,8 +194,8 @@ class FolderWatch implements ReleasesWatch {
       this.lose('missing', null)
       this.blind = null
       this.identity = identity
-      this.notice(folderBack(this.folder))
       await this.ears.listen()
+      this.notice(folderBack(this.folder))
       this.tick()
     } else if (this.ears.deafSinceMs !== null && performance.now() - this.ears.deafSinceMs >= this.edges.rearmMs) {
       await this.ears.listen()

@@ -19,7 +19,7 @@ const mostCalm = 7
  */
 export function newGuess(look: Look, at: Instant, settings: Settings, again: number): Guess {
   const lookAtMs = at.mono + 2 * settings.settleMs
-  return { baseMs: look.youngestMs, rebase: false, running: false, markerCtimeMs: null, noticed: at, lookAtMs, calm: 1, print: null, again }
+  return { base: look.print, rebase: false, running: false, markerCtimeMs: null, noticed: at, lookAtMs, calm: 1, print: null, again }
 }
 
 /** In how many milliseconds the tree will have been quiet for settle; 0: it is. Remembers the look. */
@@ -35,8 +35,8 @@ export function waitFor(watch: PendingEntry | Guess, look: Look, settings: Setti
 /** 'quiet': it has changed, and settled again (or was marked). Otherwise the next look is set. */
 export function weighGuess(guess: Guess, look: Look, settings: Settings): 'quiet' | 'not-yet' {
   if (guess.running && guess.markerCtimeMs === null) return 'not-yet'
-  if (guess.rebase || look.youngestMs <= guess.baseMs) {
-    if (guess.rebase) guess.baseMs = look.youngestMs
+  if (guess.rebase || look.print === guess.base) {
+    guess.base = look.print
     guess.rebase = false
     guess.markerCtimeMs = null
     guess.print = null

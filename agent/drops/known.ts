@@ -1,12 +1,11 @@
-import { identityKey, type DropIdentity } from '../drop.ts'
+import { identityKey } from '../drop.ts'
 import type { Seen } from './entry.ts'
 import { folderIdentity, type WatchedDrop } from './identity.ts'
 
-/** What a watch has met, so that nothing is announced twice, nor because it was out of sight for a moment. */
+/** What was whole once, so that nothing is announced again because it was out of sight for a moment. */
 export class Known {
   /** By the identity that inode and birth give; with the folder's ctime when it was last seen. */
   private readonly drops = new Map<string, { readonly drop: WatchedDrop; readonly ctimeMs: number }>()
-  private readonly announced = new Set<string>()
 
   /** The drop that this folder was when it was last seen. */
   before(name: string, seen: Seen): { readonly drop: WatchedDrop; readonly ctimeMs: number } | undefined {
@@ -15,13 +14,5 @@ export class Known {
 
   remember(name: string, seen: Seen, drop: WatchedDrop): void {
     this.drops.set(identityKey(folderIdentity(name, seen)), { drop, ctimeMs: seen.ctimeMs })
-  }
-
-  /** True the first time that it is asked about this identity. */
-  isNew(identity: DropIdentity): boolean {
-    const key = identityKey(identity)
-    const fresh = !this.announced.has(key)
-    this.announced.add(key)
-    return fresh
   }
 }

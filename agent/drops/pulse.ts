@@ -19,6 +19,16 @@ export function notYetAt(beatBeforeLast: Instant | null, at: Instant, delayMs = 
   return Math.min(beatBeforeLast.wall, at.wall) - delayMs
 }
 
+/**
+ * The latest wall-clock time at which a name was certainly not in the folder, from its event (see notYetAt) and from the
+ * reading before, which did not find it; null: none is certain.
+ */
+export function absentAt(byEvent: number | null, notFoundBy: Instant | null, at: Instant): number | null {
+  const byReading = notFoundBy !== null && clockSteady(notFoundBy, at) ? notFoundBy.wall : null
+  if (byEvent === null || byReading === null) return byEvent ?? byReading
+  return Math.max(byEvent, byReading)
+}
+
 /** Beats every 100 ms while it runs, without keeping the process alive. */
 export class Pulse {
   private beforeLast: Instant | null = null

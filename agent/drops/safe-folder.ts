@@ -83,5 +83,10 @@ const foreign = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x01021997, 0x6
 
 /** Whether this machine's clock stamps the files there. Where it does not, births and ctimes are not compared with our time. */
 export async function clockIsOurs(folder: string): Promise<boolean> {
-  return !foreign.has((await statfs(folder)).type >>> 0)
+  return !isForeign((await statfs(folder)).type)
+}
+
+/** By the type that statfs(2) gives, which Node may show with a sign. */
+export function isForeign(type: number): boolean {
+  return foreign.has(type >>> 0)
 }
