@@ -49,13 +49,6 @@ export function acquireLock(path: string): Lock {
   }
 }
 
-/** Who holds the lock, and whether that process lives; null: nobody. For `gracer up` and the console. */
-export function lockHolder(path: string): { readonly record: LockRecord; readonly state: ProcessState } | null {
-  const record = read(path)
-  if (record === null) return null
-  return record === 'unreadable' ? null : { record, state: stateOfHolder(path, record) }
-}
-
 /** Follows the chain of dead holders to its end and tries to become the successor; false: look again. */
 function succeed(path: string, aside: string, record: LockRecord): boolean {
   const first = read(path)

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { fitsSocket } from '../state-folder.ts'
 import type { ErrorBody } from './shapes.ts'
 
 export type Method = 'GET' | 'POST' | 'DELETE'
@@ -65,6 +66,8 @@ async function connectPatiently(path: string, signal: AbortSignal | undefined): 
 
 /** A connected socket, or the error's code. */
 function tryConnect(path: string): Promise<Socket | string> {
+  // The kernel would be given the first bytes of it, which may name another socket.
+  if (!fitsSocket(path)) return Promise.resolve('ENAMETOOLONG')
   return new Promise((resolve) => {
     const socket = connect(path)
     const failed = (error: NodeJS.ErrnoException): void => resolve(error.code ?? 'unknown error')

@@ -4,6 +4,7 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { fitsSocket } from '../state-folder.ts'
 import { errorBody, requestError, sendError } from './exchange.ts'
 import type { ControlHandlers, ControlLog } from './handlers.ts'
 import { route } from './routes.ts'
@@ -56,6 +57,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
   // No longer than the final name, and of this process alone: closing removes the name it was bound under.
   const boundAs = join(dirname(socketPath), `c${process.pid.toString(36)}.tmp`)
   try {
+    if (!fitsSocket(socketPath) || !fitsSocket(boundAs)) throw Object.assign(new Error('the path is too long for a socket'), { code: 'ENAMETOOLONG' })
     mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 })
     rmSync(boundAs, { force: true })
     await listen(server, boundAs)

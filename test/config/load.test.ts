@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
@@ -75,6 +75,20 @@ it('finds the file in the nearest folder above, and takes --config relative to t
   expect(loadConfig({ cwd: deep })).toMatchObject({ workers: 2, base: top })
   writeFileSync(join(top, 'a', 'other.json'), '{ "workers": 7 }')
   expect(loadConfig({ cwd: deep, file: '../other.json' })).toMatchObject({ workers: 7, base: join(top, 'a') })
+})
+
+it('does not obey a file above the working folder that another user has left there, unless it is named', () => {
+  const top = withConfig({ workers: 2 })
+  const file = join(top, 'gracer.json')
+  mkdirSync(join(top, 'sub'))
+  // Only root can give a file away; another user can only see that a file of their own is taken.
+  const foreign = process.getuid?.() === 0
+  if (foreign) chownSync(file, 54_321, 54_321)
+  const load = (): number => loadConfig({ cwd: join(top, 'sub') }).workers
+  if (foreign) expect(load).toThrowError(expect.objectContaining({ code: 'config-not-ours', exitCode: 2 }))
+  else expect(load()).toBe(2)
+  expect(loadConfig({ cwd: join(top, 'sub'), file }).workers).toBe(2)
+  expect(loadConfig({ cwd: top }).workers).toBe(2)
 })
 
 it('takes an existing folder ./releases where nothing names one, unless the file says null', () => {

@@ -62,6 +62,15 @@ it('gives up after two seconds with exit code 3 and says what to do', async () =
   expect(took).toBeLessThan(4_000)
 })
 
+it('does not speak to the socket whose name its own begins with, where that is too long for the kernel', async () => {
+  const folder = scratch()
+  const whole = join(folder, 'x'.repeat(200))
+  const { socketPath } = await serve({}, { socketPath: Buffer.from(whole).subarray(0, 107).toString() })
+  expect(Buffer.byteLength(socketPath)).toBe(107)
+  expect(await controlClient(socketPath).request('GET', '/v1/status')).toEqual(status)
+  await expect(controlClient(whole).request('GET', '/v1/status')).rejects.toMatchObject({ code: 'no-agent', exitCode: 3 })
+})
+
 it('says that the agent went away when it does so in mid-stream', async () => {
   const { socketPath, server } = await serve({ swap: (_service, _request, listener) => listener(progress('booting')) })
   const seen: ControlEvent[] = []

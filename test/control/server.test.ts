@@ -287,5 +287,8 @@ it('closes at once, with streams open', async () => {
 it('says so where the socket cannot be bound', async () => {
   const file = join(scratch(), 'no-folder')
   writeFileSync(file, '')
-  await expect(startControlServer({ socketPath: join(file, 'control.sock'), handlers: handlers(), log: { warn: () => {}, error: () => {} } })).rejects.toMatchObject({ code: 'control-socket' })
+  const tooLong = join(scratch(), 'x'.repeat(100), 'control.sock')
+  for (const socketPath of [join(file, 'control.sock'), tooLong]) {
+    await expect(startControlServer({ socketPath, handlers: handlers(), log: { warn: () => {}, error: () => {} } })).rejects.toMatchObject({ code: 'control-socket' })
+  }
 })
