@@ -100,6 +100,7 @@ describe('an event stream', () => {
   test('that the upstream ends itself is complete, and the connection serves on', async () => {
     const { upstream, client, picker } = await streaming()
     upstream.write(`${chunk('data: 1\n\n')}0\r\n\r\n`)
+    await until('the end at the client', () => body(client) !== null)
     await until('the visit to end', () => picker.visit.ends.length === 1)
     expect(body(client)).toBe('data: 1\n\n')
     expect(picker.ends).toEqual([['complete']])
