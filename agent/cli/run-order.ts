@@ -1,6 +1,7 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { ControlEvent } from '../control/handlers.ts'
 import type { Outcome, Phase, Progress, Until } from '../control/shapes.ts'
+import { outcomeAfterRestart } from './after-agent.ts'
 import { servicePath } from './context.ts'
 import type { Context } from './context.ts'
 import { displayOn, stderrScreen } from './display.ts'
@@ -38,13 +39,19 @@ export async function runOrder(context: Context, order: Order): Promise<number> 
   const ending = await follow(context, order, display).finally(() => display.end())
   if (ending.kind === 'outcome') return await tellOutcome(context, ending.outcome)
   if (ending.kind === 'left') {
-    say(`${releaseLabel(ending.progress.release, ending.progress.name)}: ${ending.progress.phase}; "gracer status" shows how it goes on`)
+    say(leftText(ending.progress))
     if (context.options.json) await writeJson(ending.progress)
     return 0
   }
   if (ending.outcome !== null) await tellOutcome(context, { ...ending.outcome, exitCode: 130 })
   say(ending.text)
   return 130
+}
+
+function leftText({ release, name, phase }: Progress): string {
+  const label = releaseLabel(release, name)
+  const live = reached.flip.includes(phase) ? `${label} is live now, ${phase}` : `${label} is not live yet, ${phase}`
+  return `${live}; "gracer status" shows how it goes on`
 }
 
 async function tellOutcome(context: Context, outcome: Outcome): Promise<number> {
@@ -69,15 +76,24 @@ async function follow(context: Context, order: Order, display: Watch): Promise<E
 }
 
 async function read(context: Context, order: Order, display: Watch, interrupt: Interrupt): Promise<Ending> {
+  const orderedAt = Date.now()
   const events = context.client.stream<ControlEvent>('POST', servicePath(context.service, order.order), order.body, interrupt.signal)
-  for await (const event of events) {
-    if (event.kind === 'outcome') return interrupt.pressed ? interrupt.undone(event) : { kind: 'outcome', outcome: event }
-    display.phase(event)
-    interrupt.saw(event)
-    if (interrupt.pressed) continue
-    if (!order.wait || reached[order.until].includes(event.phase)) return { kind: 'left', progress: event }
+  try {
+    for await (const event of events) {
+      if (event.kind === 'outcome') return interrupt.pressed ? interrupt.undone(event) : { kind: 'outcome', outcome: event }
+      display.phase(event)
+      interrupt.saw(event)
+      if (interrupt.pressed) continue
+      if (!order.wait || reached[order.until].includes(event.phase)) return { kind: 'left', progress: event }
+    }
+  } catch (error) {
+    if (!(error instanceof GracerError) || error.code !== 'agent-gone' || interrupt.signal.aborted) throw error
   }
-  throw new GracerError('the agent went away before the outcome was known', { code: 'agent-gone', exitCode: 3, hint: 'Its successor finishes or undoes the order: "gracer status" shows what is live, "gracer explain" what became of it.' })
+  display.note('the agent went away; waiting for what its successor makes of it')
+  const found = await outcomeAfterRestart(context, interrupt.lastSeen, orderedAt)
+  // Rolled back is what a rollback asks for, and what spoils everything else.
+  const outcome = found.outcome === 'rolled-back' && order.order === 'rollback' ? { ...found, exitCode: 0 } : found
+  return interrupt.pressed ? interrupt.undone(outcome) : { kind: 'outcome', outcome }
 }
 
 /** Ctrl-C during an order. */
@@ -105,6 +121,10 @@ class Interrupt {
 
   get signal(): AbortSignal {
     return this.#abort.signal
+  }
+
+  get lastSeen(): Progress | null {
+    return this.#seen
   }
 
   saw(progress: Progress): void {

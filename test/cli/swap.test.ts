@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { ControlEvent } from '../../agent/control/handlers.ts'
-import type { Outcome, SwapRequest } from '../../agent/control/shapes.ts'
-import { agentWith, gracer, outcome, progress, receipt, scratch, until } from './support.ts'
+import type { Explanation, Outcome, Receipt, SwapRequest } from '../../agent/control/shapes.ts'
+import { serve } from '../control/support.ts'
+import { agentWith, explanation, gracer, outcome, progress, receipt, scratch, until } from './support.ts'
 
 type Listener = (event: ControlEvent) => void
 
@@ -222,14 +223,47 @@ it('exits as a refusal says, and puts it on stdout as a document with --json', a
   expect(JSON.parse(stdout)).toEqual({ schema: 1, error: { code: 'busy', message: 'v3 is under way', hint: 'wait, or --supersede', exitCode: 4 } })
 })
 
-it('exits 3 where the agent vanishes in the middle, and says where to look', async () => {
+it('exits 3 where the agent vanishes in the middle and none comes after it', async () => {
   const { run, close } = await agentWith({ swap: (_service, _request, listener) => listener(progress('booting')) })
   const command = run('swap')
   await command.says('booting')
   await close()
   const { code, stderr } = await command.ended
   expect(code).toBe(3)
-  expect(stderr).toContain('gracer explain')
+  expect(stderr).toContain('the agent went away before the outcome was known')
+})
+
+it('learns from the successor of an agent that vanished what became of the order', async () => {
+  const cases: [Receipt['outcome'], 'swap' | 'rollback', number][] = [
+    ['confirmed', 'swap', 0], ['failed', 'swap', 1], ['flipped-back', 'swap', 1], ['superseded', 'swap', 4], ['timed-out', 'swap', 124], ['rolled-back', 'swap', 1], ['rolled-back', 'rollback', 0],
+  ]
+  for (const [name, order, exitCode] of cases) {
+    const begin = (listener: Listener): void => listener(progress('booting'))
+    const { run, state, close } = await agentWith({ swap: (_service, _request, listener) => begin(listener), rollback: (_service, _release, listener) => begin(listener) })
+    const command = run(order, '--json')
+    await command.says('booting')
+    await close()
+    // The receipt of an earlier try, none, and at last that of this order.
+    const receipts = [{ ...receipt, startedAt: '2000-01-01T00:00:00.000Z' }, null, { ...receipt, outcome: name, reason: 'undone after a crash', startedAt: '2100-01-01T00:00:00.000Z' }]
+    const explain = (_service: string, release: string | null): Explanation => ({ ...explanation, release: release ?? 'none', receipt: receipts.shift() ?? null })
+    await serve({ explain }, { socketPath: join(state, 'control.sock') })
+    const { code, stdout } = await command.ended
+    expect([name, order, code]).toEqual([name, order, exitCode])
+    expect(receipts).toEqual([])
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'outcome', outcome: name, exitCode, release: 'v2', live: 'blue', message: expect.stringContaining('undone after a crash') as string })
+  }
+})
+
+it('passes on that the successor knows nothing of the order', async () => {
+  const { run, state, close } = await agentWith({ swap: (_service, _request, listener) => listener(progress('queued')) })
+  const command = run('swap')
+  await command.says('queued')
+  await close()
+  const refuse = (): never => {
+    throw new GracerError('there is no release v2', { code: 'no-such-release', exitCode: 2 })
+  }
+  await serve({ explain: refuse }, { socketPath: join(state, 'control.sock') })
+  expect(await command.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('there is no release v2') as string })
 })
 
 it('shows rollback and restart in the same way', async () => {
