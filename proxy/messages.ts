@@ -30,6 +30,11 @@ export type ToWorker =
   /** Stop accepting, finish what is under way, exit. */
   | { readonly type: 'leave'; readonly deadlines: DrainDeadlines }
 
+/** Comes with the public socket, for a worker that was started before there was one. */
+export interface SocketForWorker {
+  readonly type: 'socket'
+}
+
 export type FromWorker =
   | { readonly type: 'ready'; readonly protocol: number }
   | { readonly type: 'listening' }

@@ -35,7 +35,7 @@ export interface MasterOptions {
 /** Used where the agent cannot say: it is gone at the moment of the shutdown. */
 const defaultDeadlines: DrainDeadlines = Object.freeze({ timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000 })
 const defaultStopMs = 10_000
-/** How long a new master waits for the agent to look at what was left, while the old workers still serve. */
+/** How long a new master waits for its agent to settle what was left, and for its workers to boot, while the old ones serve. */
 const takeOverMs = 5_000
 /** How long the old workers may take to let go of the port. */
 const releaseMs = 5_000
@@ -173,7 +173,8 @@ export class Master {
   /** The old workers serve until the agent has settled what they would serve next; then they let go and we bind. */
   async #takePortOver(ready: Promise<void>): Promise<void> {
     this.#options.log.warn('takeover.begun', { workers: this.#orphans.workerPids })
-    await Promise.race([ready, new Promise((resolve) => setTimeout(resolve, takeOverMs))])
+    const prepared = Promise.all([ready, this.#workers.standBy()])
+    await Promise.race([prepared, new Promise((resolve) => setTimeout(resolve, takeOverMs))])
     this.#orphans.takeOver((remaining) => this.#quiet.setOrphans(remaining))
     if (this.#options.passed !== null) {
       this.#socket = this.#options.passed

@@ -1,10 +1,11 @@
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, SendHandle } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { childEnvironment } from '../../inherit/child-environment.ts'
 import { spawnWithSockets } from '../../inherit/hand-down.ts'
+import { openHandle } from '../../inherit/socket-handle.ts'
 import { isMessage, sendTo } from '../channel.ts'
 import type { Log } from '../log.ts'
-import type { FromWorker, ToWorker } from '../messages.ts'
+import type { FromWorker, SocketForWorker, ToWorker } from '../messages.ts'
 import type { WorkerStart } from '../worker/start.ts'
 import type { WorkerId } from './committer.ts'
 
@@ -20,7 +21,9 @@ interface Worker {
   readonly pid: number
   readonly startedAt: number
   lastWord: number
-  listening: boolean
+  /** Started before there was a public socket. */
+  readonly standsBy: boolean
+  ready: boolean
   leaving: boolean
 }
 
@@ -28,7 +31,7 @@ export interface WorkersOptions {
   /** The worker program. */
   readonly entry: string
   readonly count: number
-  readonly start: Omit<WorkerStart, 'index'>
+  readonly start: Omit<WorkerStart, 'index' | 'standsBy'>
   readonly logFile: string
   readonly log: Log
   readonly started: (worker: WorkerId) => void
@@ -43,8 +46,11 @@ export class Workers {
   readonly #workers = new Map<WorkerId, Worker>()
   readonly #logFd: number
   #fd: number | null = null
+  #standBy: (() => void) | null = null
   #next = 1
   #quick = 0
+  /** Workers that are started again after a delay. */
+  #restarting = 0
   #closing = false
   readonly #watchdog: NodeJS.Timeout
 
@@ -54,10 +60,28 @@ export class Workers {
     this.#watchdog = setInterval(() => this.#endSilent(), 1_000)
   }
 
-  /** Starts all of them on this descriptor, which must stay open: the ones after a crash are started on it too. */
+  /**
+   * Starts all of them before there is a public socket, so that they have booted when there is one; resolves when all
+   * have. For the take-over of a port, which is refused from its last holder's end to the first listen.
+   */
+  async standBy(): Promise<void> {
+    const ready = new Promise<void>((resolve) => {
+      this.#standBy = resolve
+    })
+    for (let index = 0; index < this.#options.count; index += 1) this.#start()
+    await ready
+  }
+
+  /** Has them listen on this descriptor, which must stay open: the ones after a crash are started on it too. */
   startOn(fd: number): void {
     this.#fd = fd
-    for (let index = 0; index < this.#options.count; index += 1) this.#start()
+    const standing = [...this.#workers.values()].filter((worker) => worker.standsBy)
+    if (standing.length > 0) {
+      // A second owner of the descriptor; it is never closed, because the first one is.
+      const handle = openHandle(fd)
+      for (const { child } of standing) child.send({ type: 'socket' } satisfies SocketForWorker, handle as unknown as SendHandle, {}, () => {})
+    }
+    for (let index = standing.length + this.#restarting; index < this.#options.count; index += 1) this.#start()
   }
 
   pids(): number[] {
@@ -105,16 +129,17 @@ export class Workers {
 
   #start(): void {
     const { entry, start, log } = this.#options
-    if (this.#fd === null || this.#closing) return
+    const standsBy = this.#fd === null
+    if (this.#closing || (standsBy && this.#standBy === null)) return
     const id = this.#next
     this.#next += 1
     let handed
     try {
       handed = spawnWithSockets({
-        command: [process.execPath, entry, JSON.stringify({ ...start, index: id } satisfies WorkerStart)],
+        command: [process.execPath, entry, JSON.stringify({ ...start, index: id, standsBy } satisfies WorkerStart)],
         cwd: process.cwd(),
         env: childEnvironment(process.env),
-        sockets: [{ name: 'public', fd: this.#fd }],
+        sockets: this.#fd === null ? [] : [{ name: 'public', fd: this.#fd }],
         stdout: this.#logFd,
         stderr: this.#logFd,
         channel: true,
@@ -125,18 +150,23 @@ export class Workers {
       return
     }
     const now = performance.now()
-    const worker: Worker = { id, child: handed.child, pid: handed.pid, startedAt: now, lastWord: now, listening: false, leaving: false }
+    const worker: Worker = { id, child: handed.child, pid: handed.pid, startedAt: now, lastWord: now, standsBy, ready: false, leaving: false }
     this.#workers.set(id, worker)
     handed.child.on('message', (value) => {
       worker.lastWord = performance.now()
       if (!isMessage(value)) return
       const message = value as FromWorker
-      if (message.type === 'listening') worker.listening = true
+      if (message.type === 'ready') this.#ready(worker)
       this.#options.message(id, message)
     })
     handed.child.once('exit', (code, signal) => this.#exited(worker, code, signal))
     this.#options.started(id)
     this.#options.changed()
+  }
+
+  #ready(worker: Worker): void {
+    worker.ready = true
+    if ([...this.#workers.values()].filter((one) => one.ready).length >= this.#options.count) this.#standBy?.()
   }
 
   #exited(worker: Worker, code: number | null, signal: NodeJS.Signals | null): void {
@@ -153,7 +183,11 @@ export class Workers {
   #restartLater(): void {
     const delay = Math.min(slowestRestartMs, 50 * 2 ** this.#quick)
     this.#quick += 1
-    setTimeout(() => this.#start(), delay)
+    this.#restarting += 1
+    setTimeout(() => {
+      this.#restarting -= 1
+      this.#start()
+    }, delay)
   }
 
   #endSilent(): void {

@@ -6,6 +6,7 @@ import type { ToWorker } from '../messages.ts'
 import { Drains } from './drains.ts'
 import { Ledger } from './ledger.ts'
 import { WaitingPicker } from './picker.ts'
+import { PublicSocket } from './public-socket.ts'
 import { WorkerRoutes } from './routes.ts'
 import { serviceFor } from './service-for.ts'
 import type { WorkerStart } from './start.ts'
@@ -42,28 +43,30 @@ const front = createFront({
   log: (level, event, fields) => log[level](event, fields),
 })
 const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release) => worker.quiet(release) })
+const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ name: 'public' }) ?? 'missing'), {
+  server: front.server,
+  listening: () => say({ type: 'listening' }),
+  failed(code, message) {
+    say({ type: 'listen-failed', code, message })
+    log.error('worker.listen-failed', { error: message })
+    process.exit(1)
+  },
+})
 const worker = new Worker({
   routes, ledger, picker, drains, front, tableFile: start.tableFile, log,
-  listen() {
-    const socket = sockets.take({ name: 'public' })
-    if (socket === undefined) {
-      say({ type: 'listen-failed', code: 'no-socket', message: 'no socket named "public" was passed down' })
-      process.exit(1)
-    }
-    front.server.once('error', (error: NodeJS.ErrnoException) => {
-      say({ type: 'listen-failed', code: error.code ?? 'unknown', message: error.message })
-      log.error('worker.listen-failed', { error: error.message })
-      process.exit(1)
-    })
-    front.server.listen({ fd: socket.fd, backlog: 4_096 }, () => say({ type: 'listening' }))
-  },
+  listen: () => publicSocket.listen(),
   exit: (code) => process.exit(code),
 })
 
-process.on('message', (value) => {
-  if (isMessage(value)) worker.handle(value as ToWorker)
+process.on('message', (value, handle) => {
+  if (!isMessage(value)) return
+  if (value.type === 'socket') publicSocket.given(handle)
+  else worker.handle(value as ToWorker)
 })
-process.on('disconnect', () => worker.masterVanished())
+process.on('disconnect', () => {
+  if (publicSocket.awaited) process.exit(0)
+  worker.masterVanished()
+})
 // Workers obey only their channel: a Ctrl-C or a SIGTERM to the group is for the master to judge.
 // With the channel gone, SIGTERM is the word of the next master.
 process.on('SIGINT', () => {})

@@ -4,6 +4,8 @@ import type { LogLevel } from '../log.ts'
 export interface WorkerStart {
   readonly index: number
   readonly workers: number
+  /** True: it was started before there was a public socket, and is sent one over its channel. */
+  readonly standsBy: boolean
   readonly trustProxy: boolean
   readonly idleMs: number
   /** Read when the master has vanished in the middle of a flip. */

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http'
 import { sendToParent } from '../channel.ts'
 import type { Front } from '../forward/front.ts'
 import type { Log } from '../log.ts'
@@ -16,6 +17,8 @@ const aliveMs = 1_000
 const shutdownIdleMs = 500
 /** Closing what is left after every visit has ended or was cut. */
 const lastWordsMs = 1_000
+/** Of the event loop, for connections that wait to be accepted when the public socket is to be closed. */
+const mostTurns = 100
 
 /** Used by a worker whose master is gone: what it is told by then can no longer come. */
 const orphanDeadlines: DrainDeadlines = Object.freeze({ timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000 })
@@ -102,8 +105,6 @@ export class Worker {
     if (this.#leaving) return
     this.#leaving = true
     const { front, drains, ledger, exit } = this.#parts
-    front.drain()
-    for (const release of ledger.releases()) drains.start(release, deadlines)
     const latest = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000 + lastWordsMs
     const end = (): void => {
       this.#sendLedger(null)
@@ -112,17 +113,21 @@ export class Worker {
       if (process.connected === true) process.disconnect()
       exit(0)
     }
-    let lastBusy = performance.now()
-    const timer = setInterval(() => {
-      // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
-      const busy = ledger.releases().some((release) => ledger.inFlight(release) > 0)
-      if (busy) lastBusy = performance.now()
-      if (!busy && (front.connections() === 0 || performance.now() - lastBusy > idleGraceMs)) {
-        clearInterval(timer)
-        end()
-      }
-    }, 10)
     setTimeout(end, latest)
+    whenQueueIsEmpty(front.server, () => {
+      front.drain()
+      for (const release of ledger.releases()) drains.start(release, deadlines)
+      let lastBusy = performance.now()
+      const timer = setInterval(() => {
+        // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
+        const busy = ledger.releases().some((release) => ledger.inFlight(release) > 0)
+        if (busy) lastBusy = performance.now()
+        if (!busy && (front.connections() === 0 || performance.now() - lastBusy > idleGraceMs)) {
+          clearInterval(timer)
+          end()
+        }
+      }, 10)
+    })
   }
 
   /** A visit has ended and its release has none left. */
@@ -172,6 +177,31 @@ export class Worker {
     this.#sentVersion = ledger.version
     say({ type: 'ledger', report, ledger: ledger.snapshot(picker.parked, picker.held) })
   }
+}
+
+/**
+ * Connections in the kernel's queue are reset when the last copy of the socket is closed. So it is closed after a turn
+ * of the event loop that has polled it and found none, which leaves microseconds; on a server that is never without
+ * new ones, after some turns all the same.
+ */
+function whenQueueIsEmpty(server: Server, then: () => void): void {
+  let arrived = true
+  let turns = 0
+  const note = (): void => {
+    arrived = true
+  }
+  server.on('connection', note)
+  const look = (): void => {
+    turns += 1
+    if (arrived && turns < mostTurns) {
+      arrived = false
+      setImmediate(look)
+      return
+    }
+    server.off('connection', note)
+    then()
+  }
+  setImmediate(look)
 }
 
 export function say(message: FromWorker): void {
