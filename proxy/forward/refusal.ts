@@ -44,9 +44,11 @@ function refusalBody(reply: FrontReply, requestId: string, json: boolean): { typ
   return { type: 'text/plain; charset=utf-8', text: `${title}\n\n${reply.reason}\n\ncode: ${reply.code}\nrequest: ${requestId}\n` }
 }
 
+/** By the raw fields: once a request was sent, `req.headers` holds what the upstream got. */
 function wantsJson(req: IncomingMessage): boolean {
-  const accept = req.headers.accept
-  if (accept === undefined) return false
+  const at = req.rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'accept')
+  if (at === -1) return false
+  const accept = req.rawHeaders[at + 1] ?? ''
   const json = accept.search(/application\/(?:[a-z0-9.+-]*\+)?json/i)
   const text = accept.search(/text\/(?:html|plain)/i)
   return json !== -1 && (text === -1 || json < text)

@@ -70,6 +70,14 @@ describe('refusals', () => {
     expect(JSON.parse(client.text.split('\r\n\r\n')[1] ?? '')).toEqual({ error: { status: 503, code: 'no-release', message: 'Nothing is live.', requestId: 'id-1' } })
   })
 
+  test('in JSON also when the release has failed', async () => {
+    const upstream = await startRawBackend((socket) => { socket.once('data', () => socket.destroy()) })
+    const { port } = await startFront(upstream.port)
+    const client = new RawClient(port).send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nAccept: application/problem+json\r\n\r\nhi')
+    await client.sees('"code":"upstream-gone"')
+    expect(client.text).toContain('Content-Type: application/json\r\n')
+  })
+
   test('no service for the host and path: 404, and nothing is picked', async () => {
     const asked: string[][] = []
     const { port, picker } = await startFront(1, { serviceFor: (host, path) => { asked.push([host, path]); return null } })
