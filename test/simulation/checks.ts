@@ -1,7 +1,7 @@
 import type { CommitterEffect, CommitterInput } from '../../proxy/master/committer.ts'
 import { committerTimes } from '../../proxy/master/committer.ts'
 import type { Route, Table } from '../../proxy/table.ts'
-import type { SwapEffect } from '../../agent/swap/events.ts'
+import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
 import { findRelease, mostProcesses, type ServiceState } from '../../agent/swap/state.ts'
 import { Deploys } from './deploys.ts'
 import { checkRest } from './rest.ts'
@@ -61,6 +61,9 @@ export class Checks {
 
   replied(request: SimRequest): void {
     this.#world.counts.complete += 1
+    // A worker that was stopped in a flip, and woke up when there was a new master, goes by the newer file, alone among
+    // the workers of the old one; they leave before the new master's workers come.
+    if (request.since > (request.worker?.lastOfMaster ?? Infinity)) return
     if (!request.viaFallback && request.since > this.floorOf(request.service)) this.#floors.set(request.service, request.since)
   }
 
@@ -76,6 +79,8 @@ export class Checks {
     const tentative = state?.tentative ?? null
     if (state === null || tentative === null || tentative.ending !== null || `${state.service}.${tentative.release}` !== live.release) return
     if (tentative.fallback === null || (tentative.bakeOver && tentative.drained)) return
+    // An agent that comes back in mid-bake puts the fallback back into the table: not every worker has heard of that.
+    if (state.committed.fallback === null || (request.worker?.routes.table.number ?? 0) < state.committedNumber) return
     const warm = this.#world.ports.get(findRelease(state, tentative.fallback)?.process?.port ?? 0)
     if (warm?.accepts !== true || request.failed.has(`${state.service}.${tentative.fallback}`)) return
     this.fail('I10 fallback', `request ${request.id} is held: the dial to ${live.release} failed, and ${warm.name} is warm but not in the table`)
@@ -153,7 +158,9 @@ export class Checks {
 
   // ── The agent ───────────────────────────────────────────────────────────────────────────────────────────────
 
-  begins(service: string, state: ServiceState, masterIsNew: boolean): void {
+  begins(service: string, state: ServiceState, masterIsNew: boolean, running: readonly string[]): void {
+    const unknown = running.find((id) => findRelease(state, id) === undefined)
+    if (unknown !== undefined) this.fail('I4 one at a time', `${service}.${unknown} runs, and the journal does not know it`)
     this.deploys.begins(service, state, masterIsNew)
   }
 
@@ -161,8 +168,13 @@ export class Checks {
     this.deploys.agentsLost += 1
   }
 
-  stepped(agent: SimAgent, state: ServiceState, effects: readonly SwapEffect[]): void {
-    if (!agent.ghost) this.deploys.stepped(state, effects)
+  /** @param event null: the agent has just begun, and looked at what it found */
+  stepped(agent: SimAgent, state: ServiceState, event: SwapEvent | null, effects: readonly SwapEffect[]): void {
+    if (agent.ghost) return
+    this.deploys.stepped(state, effects)
+    if (event?.type === 'sick' && state.tentative?.release === event.release && state.tentative.ending === null) {
+      this.deploys.foundSick(state.service, event.release, findRelease(state, state.tentative.fallback)?.process?.port ?? 0)
+    }
   }
 
   proposes(state: ServiceState, id: string, port: number | null): void {

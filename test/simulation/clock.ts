@@ -14,6 +14,7 @@ export class Clock {
   steps = 0
   readonly #heap: Timed[] = []
   #next = 0
+  #order = 0
 
   after(ms: number, owner: SimProcess | null, run: () => void): Timed {
     return this.at(this.now + ms, owner, run)
@@ -47,6 +48,13 @@ export class Clock {
     }
   }
 
+  /** Was the process stopped in the middle of the present event? Then the rest of it is the first thing it does on waking. */
+  deferred(process: SimProcess, rest: () => void): boolean {
+    if (!process.stalled) return false
+    process.backlog.unshift({ time: this.now, order: this.#order, owner: process, run: rest })
+    return true
+  }
+
   /** Takes the next event; false when nothing is left. */
   step(): boolean {
     for (;;) {
@@ -64,6 +72,7 @@ export class Clock {
       if (timed.time > this.now) this.now = timed.time
       this.steps += 1
       timed.run = null
+      this.#order = timed.order
       run()
       return true
     }

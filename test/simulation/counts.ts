@@ -23,7 +23,6 @@ export interface Counts {
   recoveries: number
   takeovers: number
   reboots: number
-  crashes: number
   restarted: number
   staleMessages: number
   faults: number
@@ -35,7 +34,7 @@ export function noCounts(): Counts {
   return {
     schedules: 0, steps: 0, requests: 0, complete: 0, parked: 0, held: 0, fallbackPicks: 0, cut: 0, lostWithWorker: 0, lostWithBackend: 0,
     flips: 0, confirmed: 0, failed: 0, flippedBack: 0, rolledBack: 0, superseded: 0, aborted: 0, undonePrepares: 0, refused: 0, replaced: 0,
-    recoveries: 0, takeovers: 0, reboots: 0, crashes: 0, restarted: 0, staleMessages: 0, faults: 0, commands: 0, goodBuilds: 0,
+    recoveries: 0, takeovers: 0, reboots: 0, restarted: 0, staleMessages: 0, faults: 0, commands: 0, goodBuilds: 0,
   }
 }
 

@@ -29,6 +29,8 @@ export class Deploys {
   /** Drops whose outcome was told. */
   readonly #judged = new Set<string>()
   readonly #toldConfirmed = new Map<string, Set<string>>()
+  /** Found sick in its bake: the port of the release behind it. */
+  readonly #sick = new Map<string, { readonly port: number; readonly agentsLost: number }>()
   /** What the journal said when the newest master began; what a command has named since. */
   readonly #marks = new Map<string, { readonly master: SimMaster | null; readonly next: number; readonly confirmed: string | null; readonly named: Set<string> }>()
 
@@ -47,9 +49,14 @@ export class Deploys {
   stepped(state: ServiceState, effects: readonly SwapEffect[]): void {
     for (const effect of effects) {
       if (effect.do === 'progress' && effect.phase === 'queued') this.#begun(state, recordOf(state, effect.release))
+      if (effect.do === 'spawn' && state.restarting !== null && effect.release === state.confirmed) this.#world.counts.restarted += 1
       if (effect.do === 'spawn') this.#mayCome(state, effect.release, 'booted')
       if (effect.do === 'commit' && effect.route.live !== null) this.#mayCome(state, effect.route.live, 'put live')
     }
+  }
+
+  foundSick(service: string, id: string, fallbackPort: number): void {
+    if (this.#world.ports.get(fallbackPort)?.isHealthy() === true) this.#sick.set(`${service}.${id}`, { port: fallbackPort, agentsLost: this.agentsLost })
   }
 
   /** The table says so. */
@@ -75,6 +82,12 @@ export class Deploys {
     if (name === 'confirmed') {
       const told = this.#toldConfirmed.get(service) ?? new Set()
       this.#toldConfirmed.set(service, told.add(id))
+      const sick = this.#sick.get(`${service}.${id}`)
+      const old = this.#world.ports.get(sick?.port ?? 0)
+      // An agent that is lost takes the word of the probes with it: the next one bakes afresh.
+      if (sick?.agentsLost === this.agentsLost && old?.isHealthy() === true) {
+        throw new Violation('I12 bake', `${service}.${id} was found sick in its bake, ${old.name} was well, and yet it was confirmed`)
+      }
     }
     this.#count(name)
     this.#world.note(`OUTCOME ${service}.${id}: ${name}${reason === null ? '' : `, ${reason}`}`)
@@ -95,9 +108,14 @@ export class Deploys {
     if (asked.answers > 1) throw new Violation('I8 answers', `command ${command} was answered twice`)
   }
 
+  /** Somebody has asked for this very release. */
+  named(service: string, id: string): void {
+    this.#marks.get(service)?.named.add(id)
+  }
+
   follows(command: number, service: string, id: string): void {
     this.answered(command)
-    this.#marks.get(service)?.named.add(id)
+    this.named(service, id)
     const asked = this.#asked.get(command)
     if (asked === undefined) return
     asked.follows = this.#deployOf(service, id)
@@ -120,6 +138,7 @@ export class Deploys {
   #begun(state: ServiceState, record: ReleaseRecord): void {
     const deploy = this.#deployOf(state.service, record.id)
     deploy.attempts += 1
+    this.#sick.delete(`${state.service}.${record.id}`)
     deploy.begunAt = this.#world.clock.now
     const isFirst = deploy.attempts === 1
     if (isGood(this.#world.buildOf(state.service, record.id))) this.#world.counts.goodBuilds += 1

@@ -2,28 +2,36 @@ import { findRelease } from '../../agent/swap/state.ts'
 import { isFault, type Command, type Fault, type Place } from './plan.ts'
 import type { SimAgent } from './sim-agent.ts'
 import type { SimBackend } from './sim-backend.ts'
+import type { SimWorker } from './sim-worker.ts'
 import type { World } from './world.ts'
 
 /** An agent that has said nothing for this long counts as hung. */
 const silenceMs = 900
+/** One that was declared dead and is not lives on for this long. */
+const ghostMs = 4_000
 
 /** Carries out what the plan says, at a time or in a certain moment of a process. */
 export class Faults {
   readonly #world: World
-  readonly #reached: Record<Place, number> = { agent: 0, master: 0, worker: 0 }
-  readonly #planned: Record<Place, Map<number, Fault>> = { agent: new Map(), master: new Map(), worker: new Map() }
+  readonly #reached: Record<Place, number> = { agent: 0, master: 0, flip: 0 }
+  readonly #planned: Record<Place, Map<number, Fault[]>> = { agent: new Map(), master: new Map(), flip: new Map() }
+  #worker: SimWorker | null = null
   /** When the last fault struck, or its consequences were still to come. */
   lastAt = -Infinity
 
   constructor(world: World) {
     this.#world = world
-    for (const action of world.plan.actions) if ('place' in action) this.#planned[action.place].set(action.moment, action.act)
+    for (const action of world.plan.actions) {
+      if (!('place' in action)) continue
+      const planned = this.#planned[action.place]
+      planned.set(action.moment, [...(planned.get(action.moment) ?? []), action.act])
+    }
   }
 
-  moment(place: Place): void {
+  moment(place: Place, worker: SimWorker | null = null): void {
+    this.#worker = worker
     const moment = (this.#reached[place] += 1)
-    const fault = this.#planned[place].get(moment)
-    if (fault !== undefined) this.act(fault)
+    for (const fault of this.#planned[place].get(moment) ?? []) this.act(fault)
   }
 
   act(act: Command | Fault): void {
@@ -52,11 +60,13 @@ export class Faults {
       case 'kill-backend':
         this.#backend(act.service, act.which)?.end('kill -9')
         break
-      case 'stall-worker': {
-        const worker = [...world.workers][act.index % Math.max(1, world.workers.size)]
-        if (worker === undefined) break
-        world.clock.stall(worker)
-        world.clock.after(act.ms, null, () => this.#wake(worker))
+      case 'stall-worker':
+        this.#stall([...world.workers][act.index % Math.max(1, world.workers.size)], act.ms)
+        break
+      case 'upset-flip': {
+        const others = [...world.workers].filter((worker) => worker !== this.#worker)
+        this.#worker?.die()
+        this.#stall(others[0], act.ms)
         break
       }
       case 'stall-agent': {
@@ -68,6 +78,12 @@ export class Faults {
         break
       }
     }
+  }
+
+  #stall(worker: SimWorker | undefined, ms: number): void {
+    if (worker === undefined) return
+    this.#world.clock.stall(worker)
+    this.#world.clock.after(ms, null, () => this.#wake(worker))
   }
 
   #up(afterMs: number): void {
@@ -93,6 +109,7 @@ export class Faults {
     this.lastAt = world.clock.now
     world.note(`${agent.name} is silent${wakesLate ? ', and will wake up when another is there' : ''}`)
     if (!wakesLate) return agent.die()
+    world.clock.after(ghostMs, null, () => agent.die())
     world.disk.freezeJournals()
     agent.ghost = true
     world.checks.agentLost()

@@ -20,6 +20,8 @@ export type Fault =
   | { readonly do: 'kill-master'; readonly upAfterMs: number }
   | { readonly do: 'kill-everything'; readonly upAfterMs: number }
   | { readonly do: 'kill-backend'; readonly service: string; readonly which: 'live' | 'fallback' | 'newest' }
+  /** Kills the worker that is about to read a message of a flip, and stops another: the flip stays open while one joins. */
+  | { readonly do: 'upset-flip'; readonly ms: number }
   | { readonly do: 'stall-worker'; readonly index: number; readonly ms: number }
   | { readonly do: 'stall-agent'; readonly ms: number; readonly wakesLate: boolean }
 
@@ -33,11 +35,11 @@ export type Command =
   | { readonly do: 'down'; readonly upAfterMs: number }
   | { readonly do: 'request'; readonly service: string }
 
-export type Place = 'agent' | 'master' | 'worker'
+export type Place = 'agent' | 'master' | 'flip'
 
 export type Action =
   | { readonly at: number; readonly act: Command | Fault }
-  /** In the n-th moment between two effects (agent, master) or before the n-th message (worker). */
+  /** In the n-th moment between two effects (agent, master), or of a flip (before a message about one is read). */
   | { readonly place: Place; readonly moment: number; readonly act: Fault }
 
 /** All that makes a schedule, but for the delays, which the seed gives. Plain data, so that it can be shrunk. */
@@ -56,7 +58,7 @@ export interface Plan {
 }
 
 export function isFault(act: Command | Fault): act is Fault {
-  return act.do.startsWith('kill-') || act.do.startsWith('stall-')
+  return act.do.startsWith('kill-') || act.do.startsWith('stall-') || act.do === 'upset-flip'
 }
 
 export function makePlan(seed: number): Plan {
@@ -73,19 +75,25 @@ export function makePlan(seed: number): Plan {
   const faults = random.weighted([[2, 0], [4, 1], [3, 2], [1, 4]] as const)
   for (let index = 0; index < faults; index += 1) {
     const act = randomFault(random, services)
-    if (random.chance(0.45)) actions.push({ at: random.between(0, windowMs * 1.2), act })
+    if (random.chance(0.4)) actions.push({ at: random.between(0, windowMs * 1.2), act })
     else {
-      const place = random.weighted<Place>([[5, 'agent'], [3, 'master'], [1, 'worker']])
-      actions.push({ place, moment: random.int(1, place === 'agent' ? 110 : 40), act })
+      const place = random.weighted<Place>([[5, 'agent'], [3, 'master'], [5, 'flip']])
+      const moment = random.int(1, { agent: 110, master: 40, flip: 16 }[place])
+      actions.push({ place, moment, act: place === 'flip' && random.chance(0.5) ? { do: 'upset-flip', ms: random.between(10, 900) } : act })
     }
+  }
+  const stormy = random.chance(0.25)
+  if (stormy) {
+    const upset: Fault = random.chance(0.7) ? { do: 'upset-flip', ms: random.between(10, 700) } : { do: 'kill-master', upAfterMs: random.between(0, 300) }
+    actions.push({ place: 'flip', moment: random.int(1, 8), act: upset })
   }
   const requests = random.int(6, 24)
   for (let index = 0; index < requests; index += 1) actions.push({ at: random.between(0, windowMs * 1.3), act: { do: 'request', service: random.pick(services) } })
   if (random.chance(0.04)) actions.push({ at: random.between(0, windowMs), act: { do: 'down', upAfterMs: random.between(1, 500) } })
   return {
-    seed, services, actions, workers: random.weighted([[3, 1], [5, 2], [2, 3], [1, 4]] as const), beginsLive: random.chance(0.7),
+    seed, services, actions, workers: random.weighted(stormy ? [[1, 2], [3, 3], [3, 4]] : [[4, 1], [5, 2], [2, 3], [1, 4]]), beginsLive: random.chance(0.7),
     bakeMs: random.weighted([[1, 0], [3, 200], [3, 900], [2, 2_500]] as const), drainMs: random.pick([250, 700, 1_500]),
-    onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: random.pick([0.1, 0.4, 0.8]),
+    onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: stormy ? 1 : random.pick([0.1, 0.4, 0.8]),
   }
 }
 

@@ -63,7 +63,7 @@ function checkService(world: World, state: ServiceState): void {
     return
   }
   if (live?.release !== `${service}.${confirmed}`) fail(`${confirmed} of ${service} is confirmed, and ${live?.release ?? 'nothing'} is live`)
-  if (route?.fallback != null) fail(`${route.fallback.release} is still the fallback`)
+  if (route !== undefined && route.fallback !== null) fail(`${route.fallback.release} is still the fallback`)
   const process = findRelease(state, confirmed)?.process
   if (running.length !== 1 || running[0]?.port !== live?.port || process?.port !== live?.port) fail(`${confirmed} of ${service} is live on port ${live?.port ?? 0}, and ${names} runs`)
 }

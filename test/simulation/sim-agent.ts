@@ -29,6 +29,8 @@ export class SimAgent extends SimProcess {
   #changing: { readonly request: number; readonly service: string } | null = null
   #nextRequest = 1
   readonly #stops = new Map<string, Timed>()
+  /** The newest drain order of each release. */
+  readonly #drains = new Map<string, string>()
 
   constructor(world: World, master: SimMaster, epoch: number) {
     super(`agent ${epoch}`)
@@ -79,8 +81,10 @@ export class SimAgent extends SimProcess {
         break
       }
       case 'quiet': {
-        const [service, release] = split(message.release)
-        this.take(service, { type: 'quiet', release })
+        const [order = ''] = message.release.split('#')
+        const [service, release] = split(order)
+        // The answer to an earlier order says nothing about what was picked since.
+        if (this.#drains.get(order) === message.release) this.take(service, { type: 'quiet', release })
         break
       }
       case 'fell-back':
@@ -107,7 +111,7 @@ export class SimAgent extends SimProcess {
     this.world.moment('agent')
     if (!this.alive) return
     const effects = this.world.parts.step(state, event)
-    this.#carryOut(service, state, effects)
+    this.#carryOut(service, state, event, effects)
     this.#saysQuiesced()
   }
 
@@ -119,10 +123,10 @@ export class SimAgent extends SimProcess {
       this.states.set(service, state)
       const running = new Map(hello.backends.filter((one) => one.service === service).map((one) => [split(one.release)[1], { pid: one.pid, port: one.port }]))
       const committed = intentOf(service, routeOf(hello.table, service))
-      world.checks.begins(service, state, hello.masterIsNew)
+      world.checks.begins(service, state, hello.masterIsNew, [...running.keys()])
       if (world.tracing) world.note(`${this.name} ${service}: recovers, confirmed ${state.confirmed ?? '-'}, swap ${state.swap?.release ?? '-'} ${state.swap?.step ?? ''}, tentative ${state.tentative?.release ?? '-'}; table says ${committed.live ?? '-'}`)
       const effects = world.parts.recover(state, { committed, committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
-      this.#carryOut(service, state, effects)
+      this.#carryOut(service, state, null, effects)
       if (!this.alive) return
     }
     this.started = true
@@ -142,10 +146,10 @@ export class SimAgent extends SimProcess {
     this.#toMaster.send({ type: 'quiesced', deadlines: deadlines(this.world), stopMs })
   }
 
-  #carryOut(service: string, state: ServiceState, effects: readonly SwapEffect[]): void {
+  #carryOut(service: string, state: ServiceState, event: SwapEvent | null, effects: readonly SwapEffect[]): void {
     const { world } = this
     if (world.parts.journalsFirst && !this.ghost) world.disk.writeJournal(state)
-    world.checks.stepped(this, state, effects)
+    world.checks.stepped(this, state, event, effects)
     for (const effect of effects) {
       world.moment('agent')
       if (!this.alive) return
@@ -183,7 +187,7 @@ export class SimAgent extends SimProcess {
         this.#nextRoute()
         break
       case 'drain':
-        this.#toMaster.send({ type: 'drain', epoch: this.epoch, release: `${service}.${effect.release}`, deadlines: deadlines(world) })
+        this.#drain(`${service}.${effect.release}`)
         break
       case 'stop':
       case 'stop-stray':
@@ -215,6 +219,13 @@ export class SimAgent extends SimProcess {
     this.take(service, { type: 'taken-in', release, plan })
   }
 
+  #drain(release: string): void {
+    const order = this.world.parts.numbersDrains ? `${release}#${this.epoch}-${this.#nextRequest}` : release
+    this.#nextRequest += 1
+    this.#drains.set(release, order)
+    this.#toMaster.send({ type: 'drain', epoch: this.epoch, release: order, deadlines: deadlines(this.world) })
+  }
+
   #stop(release: string): void {
     if (this.#stops.has(release)) return
     this.#toMaster.send({ type: 'signal', epoch: this.epoch, release, signal: 'SIGTERM' })
@@ -229,7 +240,7 @@ export class SimAgent extends SimProcess {
     const request = this.#nextRequest
     this.#nextRequest += 1
     this.#changing = { request, service: next.service }
-    this.#toMaster.send({ type: 'route', epoch: this.epoch, request, route: next.route })
+    this.#toMaster.send({ type: 'route', epoch: this.epoch, request, route: next.route, safe: null })
   }
 
   #proposed(state: ServiceState, intent: RouteIntent): ProposedRoute {

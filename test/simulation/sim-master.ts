@@ -5,7 +5,7 @@ import { Channel, latency } from './network.ts'
 import type { CommitterPart } from './parts.ts'
 import { SimProcess } from './process.ts'
 import { SimAgent } from './sim-agent.ts'
-import { SimBackend } from './sim-backend.ts'
+import type { SimBackend } from './sim-backend.ts'
 import { SimWorker } from './sim-worker.ts'
 import type { World } from './world.ts'
 
@@ -39,6 +39,9 @@ export class SimMaster extends SimProcess {
     this.#orphans = [...world.workers]
     this.#quiet = new QuietWatch((release) => this.#tell({ type: 'quiet', release }))
     this.#quiet.setOrphans(this.#orphans.length)
+    this.onDeath(() => {
+      for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
+    })
     for (const backend of inherited) this.#mind(backend)
     for (const orphan of this.#orphans) {
       orphan.onDeath(() => world.clock.after(latency(world.random), this, () => {
@@ -101,6 +104,8 @@ export class SimMaster extends SimProcess {
 
   fromAgent(agent: SimAgent, message: FromAgent): void {
     const world = this.#world
+    // Its exit was reaped, and no other is there yet: what is left in the pipe is nobody's word.
+    if (this.agent === null) return
     const obeys = 'epoch' in message && (message.epoch === this.committer.epoch || !world.parts.checksEpochs)
     if ('epoch' in message && message.epoch !== this.#newestEpoch) {
       world.counts.staleMessages += 1
@@ -114,7 +119,7 @@ export class SimMaster extends SimProcess {
         this.#onReady?.()
         break
       case 'route':
-        this.handle({ type: 'route', epoch: message.epoch, request: message.request, route: message.route })
+        this.handle({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
         break
       case 'spawn':
         if (obeys && !this.#stopping) this.#spawn(message.order.service, message.order.release)
@@ -237,6 +242,7 @@ export class SimMaster extends SimProcess {
       case 'write-table':
         world.checks.tableWritten(world.disk.table, effect.table, this.committer)
         world.disk.table = effect.table
+        for (const route of effect.table.routes) if (route.since === effect.table.number) world.crowd(route.service)
         break
       case 'committed':
         if (effect.epoch === this.committer.epoch) this.#tell({ type: 'committed', request: effect.request, number: effect.number })
@@ -293,6 +299,7 @@ export class SimMaster extends SimProcess {
     backend.signal(signal)
   }
 
+  /** `release` carries the number of the order: an answer to an earlier order is no answer to this one. */
   #drain(release: string, limits: DrainDeadlines): void {
     if (!this.#world.parts.awaitsQuiet) return this.#tell({ type: 'quiet', release })
     this.#quiet.begin(release, [...this.#toWorkers.keys()])

@@ -2,8 +2,9 @@ import type { FromWorker, ToWorker } from '../../proxy/messages.ts'
 import { Channel } from './network.ts'
 import type { RoutesPart } from './parts.ts'
 import { SimProcess } from './process.ts'
+import type { Random } from './random.ts'
 import type { SimMaster } from './sim-master.ts'
-import { SimRequest } from './sim-request.ts'
+import type { SimRequest } from './sim-request.ts'
 import type { World } from './world.ts'
 import type { Timed } from './clock.ts'
 
@@ -19,10 +20,12 @@ export class SimWorker extends SimProcess {
   listening = false
   /** Its master is gone. */
   orphan = false
+  /** The last table of its own master; Infinity while that lives. */
+  lastOfMaster = Infinity
   leaving = false
   readonly inFlight = new Map<string, Set<SimRequest>>()
   readonly waiting = new Set<SimRequest>()
-  readonly #drains = new Map<string, { quiet: boolean; timer: Timed | null }>()
+  readonly #drains = new Map<string, { readonly order: string; quiet: boolean; timer: Timed | null }>()
   readonly #fellBack = new Set<string>()
   #redial: Timed | null = null
 
@@ -36,8 +39,11 @@ export class SimWorker extends SimProcess {
   }
 
   receive(message: ToWorker): void {
-    this.#world.moment('worker')
-    if (!this.alive) return
+    if (message.type === 'prepare' || message.type === 'commit' || message.type === 'undo') {
+      if (message.type === 'prepare') this.#world.crowd(message.service)
+      this.#world.moment('flip', this)
+      if (!this.alive || this.#world.clock.deferred(this, () => this.receive(message))) return
+    }
     if (this.#world.tracing) this.#world.note(`${this.name} gets ${message.type}${'flip' in message ? ` of flip ${message.flip}` : ''}${'table' in message ? ` with table ${message.table.number}` : ''}${'release' in message ? ` of ${message.release}` : ''}`)
     switch (message.type) {
       case 'table':
@@ -48,7 +54,6 @@ export class SimWorker extends SimProcess {
         if (message.type === 'table' || message.type === 'commit') this.#tableChanged()
         if (applied.wake) this.#wake()
         for (const reply of applied.replies) this.toMaster.send(reply.type === 'prepared' ? reply : { ...reply, longestParkMs: 0 })
-        this.#world.crowd(this, message)
         break
       }
       case 'drain':
@@ -175,8 +180,7 @@ export class SimWorker extends SimProcess {
     request.state = 'sent'
     request.backend = backend
     backend.inFlight.add(request)
-    const ms = world.random.chance(0.12) ? world.random.between(100, 3_000) : world.random.between(0.2, 25)
-    world.clock.after(ms, null, () => {
+    world.clock.after(replyMs(world.random), null, () => {
       if (request.state !== 'sent' || !backend.inFlight.delete(request)) return
       // The reply is in the worker's socket now: the backend may go.
       world.clock.after(0, this, () => {
@@ -228,7 +232,9 @@ export class SimWorker extends SimProcess {
     if (counted?.delete(request) === true && counted.size === 0) this.#checkQuiet(release)
   }
 
-  #drain(release: string, ms: number): void {
+  /** The order's number stands behind the release's name; the answer repeats both. */
+  #drain(order: string, ms: number): void {
+    const release = order.replace(/#.*/, '')
     this.#world.clock.cancel(this.#drains.get(release)?.timer ?? null)
     const timer = this.#world.clock.after(ms, this, () => {
       for (const request of [...(this.inFlight.get(release) ?? [])]) {
@@ -237,7 +243,7 @@ export class SimWorker extends SimProcess {
         this.ended(request, 'cut')
       }
     })
-    this.#drains.set(release, { quiet: false, timer })
+    this.#drains.set(release, { order, quiet: false, timer })
     this.#checkQuiet(release)
   }
 
@@ -246,7 +252,7 @@ export class SimWorker extends SimProcess {
     if (drain === undefined || drain.quiet || (this.inFlight.get(release)?.size ?? 0) > 0) return
     drain.quiet = true
     this.#world.clock.cancel(drain.timer)
-    this.toMaster.send({ type: 'quiet', release })
+    this.toMaster.send({ type: 'quiet', release: drain.order })
   }
 
   #tableChanged(): void {
@@ -283,4 +289,10 @@ export class SimWorker extends SimProcess {
     this.inFlight.clear()
     this.waiting.clear()
   }
+}
+
+function replyMs(random: Random): number {
+  const kind = random.next()
+  if (kind < 0.5) return random.between(0.05, 1)
+  return kind < 0.88 ? random.between(1, 25) : random.between(100, 3_000)
 }

@@ -10,6 +10,7 @@ export const invariants = {
   'I8 answers': 'one outcome a swap, one answer a command',
   'I9 no one waits for ever': 'a parked request is decided in bounded time while its worker lives',
   'I10 fallback': 'while a release bakes with a warm release behind it, a failed dial goes there at once',
+  'I12 bake': 'a release that was found sick in its bake is not confirmed while the old one is well',
   'I11 no dead targets': 'the first table of a new master names only processes that run',
   'L liveness': 'a good build that no fault disturbs is confirmed',
   'Q rest': 'when the faults have ended all comes to rest: one live process, the confirmed one, and the same table everywhere',

@@ -1,4 +1,3 @@
-import type { ToWorker } from '../../proxy/messages.ts'
 import type { Table } from '../../proxy/table.ts'
 import type { DeployRequest, ServiceState } from '../../agent/swap/state.ts'
 import { findRelease } from '../../agent/swap/state.ts'
@@ -90,8 +89,8 @@ export class World {
   }
 
   /** A place where the fault injector may strike. */
-  moment(place: Place): void {
-    this.faults.moment(place)
+  moment(place: Place, worker: SimWorker | null = null): void {
+    this.faults.moment(place, worker)
   }
 
   // ── Machines going up and down ──────────────────────────────────────────────────────────────────────────────
@@ -182,6 +181,7 @@ export class World {
         }
         case 'rollback': {
           const to = act.to === 'before' || state.releases.length === 0 ? null : this.random.pick(state.releases).id
+          if (to !== null) this.checks.deploys.named(act.service, to)
           agent.take(act.service, { type: 'rollback', to, command })
           break
         }
@@ -225,17 +225,16 @@ export class World {
   // ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A flip draws requests to itself, so that the moments about it are looked at closely. */
-  crowd(worker: SimWorker, message: ToWorker): void {
-    if (message.type === 'table' || !this.random.chance(this.plan.crowding)) return
-    const service = this.random.pick(this.plan.services)
-    this.clock.after(this.random.between(0, 2), null, () => this.request(service, this.random.chance(0.5) ? worker : null))
+  crowd(service: string): void {
+    const { random } = this
+    if (!random.chance(this.plan.crowding)) return
+    for (let left = random.int(2, 8); left > 0; left -= 1) this.clock.after(random.between(0, random.chance(0.7) ? 8 : 80), null, () => this.request(service))
   }
 
-  request(service: string, at: SimWorker | null = null): void {
+  request(service: string): void {
     const request = new SimRequest(this.#nextRequest, service, this.checks.floorOf(service))
     this.#nextRequest += 1
     this.counts.requests += 1
-    if (at?.alive === true && at.listening && !at.leaving) return this.#arrive(request, at)
     this.#queue.push(request)
     this.workerListens()
   }

@@ -1,0 +1,160 @@
+import { WorkerRoutes } from '../../proxy/worker/routes.ts'
+import { Committer, type CommitterEffect, type CommitterInput } from '../../proxy/master/committer.ts'
+import { routeOf, type ProposedRoute, type Table } from '../../proxy/table.ts'
+import { production, type CommitterPart, type Parts, type RoutesPart } from './parts.ts'
+import type { Invariant } from './violation.ts'
+
+/** One rule of the design, and the machine as it would be without it. Nothing in the production code knows of this. */
+export interface RemovedRule {
+  /** Where the design states it. */
+  readonly rule: string
+  readonly without: string
+  readonly parts: Parts
+  /** What catches it. */
+  readonly caughtBy: readonly Invariant[]
+}
+
+/** A committer whose inputs or effects are tampered with. */
+function tampered(tamper: (committer: Committer, input: CommitterInput) => CommitterEffect[]): Parts['committer'] {
+  return (table: Table): CommitterPart => {
+    const committer = new Committer(table)
+    return {
+      get table() { return committer.table },
+      get epoch() { return committer.epoch },
+      get violations() { return committer.violations },
+      get flipping() { return committer.flipping },
+      handle: (input) => tamper(committer, input),
+    }
+  }
+}
+
+/** The workers are not asked: each counts as prepared at once. */
+function unprepared(committer: Committer, effects: readonly CommitterEffect[]): CommitterEffect[] {
+  const kept: CommitterEffect[] = []
+  const asked: Extract<CommitterInput, { type: 'prepared' }>[] = []
+  for (const effect of effects) {
+    if (effect.do === 'send' && effect.message.type === 'prepare') asked.push({ type: 'prepared', worker: effect.worker, flip: effect.message.flip })
+    else kept.push(effect)
+  }
+  for (const prepared of asked) kept.push(...unprepared(committer, committer.handle(prepared)))
+  return kept
+}
+
+/** Each route is changed before it is committed. */
+function rerouted(change: (route: ProposedRoute, table: Table) => ProposedRoute): Parts['committer'] {
+  return tampered((committer, input) => committer.handle(input.type === 'route' ? { ...input, route: change(input.route, committer.table) } : input))
+}
+
+function forgetfulRoutes(): RoutesPart {
+  const routes = new WorkerRoutes()
+  return {
+    get table() { return routes.table },
+    get anyPrepared() { return routes.anyPrepared },
+    apply: (message) => routes.apply(message),
+    masterVanished: () => routes.masterVanished(null),
+    decide: (service, failed) => routes.decide(service, failed),
+  }
+}
+
+export const removedRules: readonly RemovedRule[] = [
+  {
+    rule: 'section 3, "a flip has two phases": every worker parks and acknowledges first',
+    without: 'the prepare phase is skipped',
+    parts: { ...production, committer: tampered((committer, input) => unprepared(committer, committer.handle(input))) },
+    caughtBy: ['I1 atomic flip'],
+  },
+  {
+    rule: 'section 3, "a flip has two phases", for a worker that starts meanwhile',
+    without: 'a worker that joins is not told of the prepare',
+    parts: {
+      ...production,
+      committer: tampered((committer, input) => {
+        const effects = committer.handle(input)
+        return input.type === 'worker-started' ? unprepared(committer, effects) : effects
+      }),
+    },
+    caughtBy: ['I1 atomic flip'],
+  },
+  {
+    rule: 'section 3, "a prepared worker whose master vanished reads the table file"',
+    without: 'it lets its parked requests go by the table it has',
+    parts: { ...production, routes: forgetfulRoutes },
+    caughtBy: ['I1 atomic flip'],
+  },
+  {
+    rule: 'section 3, "each agent start takes a new epoch, a lower one is refused"',
+    without: 'epochs are ignored',
+    parts: { ...production, checksEpochs: false, committer: tampered((committer, input) => committer.handle(input.type === 'route' ? { ...input, epoch: committer.epoch } : input)) },
+    caughtBy: ['I5 epochs'],
+  },
+  {
+    rule: 'section 4, step 5: "only then is it told to stop"',
+    without: 'quiet is said at once, whatever is in flight',
+    parts: { ...production, awaitsQuiet: false },
+    caughtBy: ['I3 nothing lost'],
+  },
+  {
+    rule: 'section 1, promise 3, "health first"',
+    without: 'every release counts as healthy once it is booted',
+    parts: { ...production, probesHealth: false },
+    caughtBy: ['I2 health first'],
+  },
+  {
+    rule: 'section 3, "the journal is the truth about intent": written before anything is done',
+    without: 'the journal is written after the effects of its step',
+    parts: { ...production, journalsFirst: false },
+    caughtBy: ['I6 confirmed only', 'I7 once', 'I8 answers', 'Q rest'],
+  },
+  {
+    rule: 'section 1, promise 6, "the last confirmed release boots, never a tentative one"',
+    without: 'after a crash of the master the tentative release counts as confirmed',
+    parts: {
+      ...production,
+      recover(state, world) {
+        if (world.masterIsNew && state.tentative !== null) {
+          state.confirmed = state.tentative.release
+          state.tentative = null
+        }
+        return production.recover(state, world)
+      },
+    },
+    caughtBy: ['I6 confirmed only'],
+  },
+  {
+    rule: 'section 4, "a drop\'s identity and outcome are journaled"',
+    without: 'the outcome of a drop is forgotten',
+    parts: {
+      ...production,
+      step(state, event) {
+        const effects = production.step(state, event)
+        for (const [key, outcome] of Object.entries(state.tried)) if (outcome !== 'taken') delete state.tried[key]
+        return effects
+      },
+    },
+    caughtBy: ['I7 once', 'Q rest'],
+  },
+  {
+    rule: 'section 4, step 6, and the drain: the fallback is out of the table before it is stopped',
+    without: 'the fallback stays in the table when the bake is over',
+    parts: {
+      ...production,
+      committer: rerouted((route, table) => {
+        const before = routeOf(table, route.service)
+        return before?.live?.release === route.live?.release && before !== undefined && before.fallback !== null ? { ...route, fallback: before.fallback } : route
+      }),
+    },
+    caughtBy: ['I3 nothing lost'],
+  },
+  {
+    rule: 'section 3, "during bake the table says {live, fallback}"',
+    without: 'the table never names a fallback',
+    parts: { ...production, committer: rerouted((route) => ({ ...route, fallback: null })) },
+    caughtBy: ['I10 fallback'],
+  },
+  {
+    rule: 'section 3, and promise 6: a new master adopts only what still runs',
+    without: 'a new master begins with the table as it was',
+    parts: { ...production, withoutDeadTargets: (table, epoch) => ({ ...table, epoch, number: table.number + 1 }) },
+    caughtBy: ['I11 no dead targets'],
+  },
+]
