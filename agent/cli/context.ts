@@ -1,3 +1,4 @@
+import { leftBehind } from '../../proxy/master/left-behind.ts'
 import { controlClient } from '../control/client.ts'
 import type { ControlClient } from '../control/client.ts'
 import { findStateFolder, locateState } from '../state-folder.ts'
@@ -24,12 +25,20 @@ export function contextOf(options: CommonOptions): Context {
   return {
     options,
     state,
-    client: controlClient(state.controlSocket),
+    client: controlClient(state.controlSocket, () => whyAway(state)),
     service: options.service ?? 'default',
     out: palette(options.color, process.stdout),
     err: palette(options.color, process.stderr),
     width: () => (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity),
   }
+}
+
+/** A master that was killed leaves its workers and backends serving, with nobody to order anything from. */
+function whyAway(state: StateFolder): string | null {
+  const left = leftBehind(state.processes)
+  if (left === null) return null
+  const pids = [...left.workers, ...left.backends].map((one) => one.pid).join(', ')
+  return `The gracer of pid ${left.masterPid} was killed; what it started still serves (pids ${pids}). "gracer up" takes over from it, "gracer down" ends it.`
 }
 
 /** The path of an order for one service. */

@@ -1,5 +1,7 @@
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { endLeftBehind, leftBehind } from '../../proxy/master/left-behind.ts'
+import type { LeftBehind } from '../../proxy/master/left-behind.ts'
 import { stateOfPid } from '../../proxy/process-identity.ts'
 import type { Status } from '../control/shapes.ts'
 import { contextOf } from './context.ts'
@@ -7,10 +9,14 @@ import type { CommonOptions } from './options.ts'
 import { say, writeData, writeJson } from './output.ts'
 
 const pollMs = 50
+/** As the default of drain.stop: the config of a gracer that is gone is not asked. */
+const stopMs = 10_000
 
 /** Ends gracer: what is in flight drains first. Waits for the end; Ctrl-C leaves it to go on alone. */
 export async function runDown(options: CommonOptions): Promise<number> {
   const context = contextOf(options)
+  const left = leftBehind(context.state.processes)
+  if (left !== null) return await endWithoutMaster(options, left)
   const { proxy } = await context.client.request<Status>('GET', '/v1/status')
   await context.client.request('POST', '/v1/down', {})
   const leave = (): never => {
@@ -24,6 +30,14 @@ export async function runDown(options: CommonOptions): Promise<number> {
   process.off('SIGINT', leave)
   if (options.json) await writeJson({ schema: 1, ok: true, pid: proxy.pid })
   else await writeData('nothing is live now: gracer has ended\n')
+  return 0
+}
+
+async function endWithoutMaster(options: CommonOptions, left: LeftBehind): Promise<number> {
+  say(`the gracer of pid ${left.masterPid} was killed; what it started drains and then ends`)
+  await endLeftBehind(left, stopMs)
+  if (options.json) await writeJson({ schema: 1, ok: true, pid: left.masterPid })
+  else await writeData('nothing is live now: what was left of gracer has ended\n')
   return 0
 }
 

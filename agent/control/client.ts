@@ -24,9 +24,10 @@ const patienceMs = 2_000
 const retryMs = 50
 const longestLine = 8 * 1024 * 1024
 
-export function controlClient(socketPath: string): ControlClient {
+/** `whyAway` is asked what to do next when no agent answers; null: it does not know better. */
+export function controlClient(socketPath: string, whyAway: () => string | null = () => null): ControlClient {
   async function send(method: Method, path: string, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
-    const socket = await connectPatiently(socketPath, signal)
+    const socket = await connectPatiently(socketPath, signal, whyAway)
     return await exchange(socket, method, path, body, signal)
   }
   return {
@@ -49,7 +50,7 @@ export function controlClient(socketPath: string): ControlClient {
   }
 }
 
-async function connectPatiently(path: string, signal: AbortSignal | undefined): Promise<Socket> {
+async function connectPatiently(path: string, signal: AbortSignal | undefined, whyAway: () => string | null): Promise<Socket> {
   const deadline = performance.now() + patienceMs
   for (;;) {
     const socket = await tryConnect(path)
@@ -58,7 +59,7 @@ async function connectPatiently(path: string, signal: AbortSignal | undefined): 
       throw new GracerError(`the control socket ${path} belongs to another user`, { code: 'no-agent', exitCode: 3, hint: 'Run this as the user who runs gracer up.' })
     }
     if (performance.now() >= deadline) {
-      throw new GracerError(`no agent answers on ${path} (${socket})`, { code: 'no-agent', exitCode: 3, hint: 'Start one with "gracer up", or name its state folder: --state DIR.' })
+      throw new GracerError(`no agent answers on ${path} (${socket})`, { code: 'no-agent', exitCode: 3, hint: whyAway() ?? 'Start one with "gracer up", or name its state folder: --state DIR.' })
     }
     await delay(retryMs, undefined, signal === undefined ? {} : { signal })
   }
