@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { controlClient } from '../control/client.ts'
@@ -32,16 +33,27 @@ export async function runConsole(options: ConsoleOptions): Promise<never> {
   endQuietlyOnClosedOutput()
   // Ctrl-C reaches the whole foreground group; what the drain says is still to be shown.
   process.on('SIGINT', () => {})
-  const parent = process.ppid
   const state = findStateFolder(options.state)
+  const parent = process.ppid
+  // A parent that died before this line has been replaced by whoever adopts orphans: the lock says who it should be.
+  const bornOrphan = masterOf(state) !== parent
   const since = Date.now() - process.uptime() * 1_000 - headStartMs
   const own = new OwnLog(await FileTail.atLastLines(state.logFile, 200), since, options.tty)
   const live = liveOutput(state, since)
   for (;;) {
-    const orphaned = process.ppid !== parent
+    const orphaned = bornOrphan || process.ppid !== parent
     const quiet = [await own.show(), await live.show()].every((shown) => !shown)
     if (quiet && orphaned) process.exit(0)
     if (quiet) await delay(pollMs)
+  }
+}
+
+/** The pid in the lock of the state folder; null where there is none. */
+function masterOf(state: StateFolder): number | null {
+  try {
+    return (JSON.parse(readFileSync(state.lock, 'utf8')) as { pid: number }).pid
+  } catch {
+    return null
   }
 }
 

@@ -130,11 +130,16 @@ function logLine(event: string, time = Date.now()): string {
   return `${JSON.stringify({ level: 'info', time: new Date(time).toISOString(), event })}\n`
 }
 
+function lockFor(state: string, pid: number): void {
+  writeFileSync(join(state, 'lock'), JSON.stringify({ pid }))
+}
+
 it('shows gracer\'s log on stderr and the live backend\'s on stdout, as the console of "gracer up"', async () => {
   const releases = new Releases()
   const { state } = await agentWith(releases.handlers())
   mkdirSync(join(state, 'log'))
   const own = join(state, 'log', 'gracer.log')
+  lockFor(state, process.pid)
   const current = logLine('up.listening')
   writeFileSync(own, logLine('from.yesterday', Date.now() - 86_400_000) + current)
   const command = new Run(consoleMain, [state])
@@ -152,6 +157,7 @@ it('shows gracer\'s log on stderr and the live backend\'s on stdout, as the cons
 it('leaves out of an old log what an earlier run wrote', async () => {
   const releases = new Releases()
   const { state } = await agentWith(releases.handlers())
+  lockFor(state, process.pid)
   releases.live = 'v1'
   releases.print('v1', 'from an earlier run\n')
   utimesSync(releases.file('v1'), 1, 1)
@@ -188,7 +194,7 @@ it('survives Ctrl-C, and ends by itself after its parent has gone, with a last l
   const output = join(scratch(), 'output')
   writeFileSync(own, logLine('up.listening'))
   // A parent that does nothing but hold the console, whose pid it tells.
-  const script = `const { spawn } = require('node:child_process'); const out = require('node:fs').openSync(${JSON.stringify(output)}, 'a'); const child = spawn(process.execPath, ${JSON.stringify([consoleMain, state])}, { stdio: ['ignore', out, out] }); console.log(child.pid); setInterval(() => {}, 1000)`
+  const script = `const { spawn } = require('node:child_process'); const out = require('node:fs').openSync(${JSON.stringify(output)}, 'a'); const child = spawn(process.execPath, ${JSON.stringify([consoleMain, state])}, { stdio: ['ignore', out, out] }); require('node:fs').writeFileSync(${JSON.stringify(join(state, 'lock'))}, JSON.stringify({ pid: process.pid })); console.log(child.pid); setInterval(() => {}, 1000)`
   const parent = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   afterTest(() => void parent.kill('SIGKILL'))
   let text = ''
@@ -213,6 +219,17 @@ it('survives Ctrl-C, and ends by itself after its parent has gone, with a last l
     }
   }, 'the end of the console')
   expect(shown()).toContain('down.ended')
+})
+
+it('ends by itself where its parent was gone before it could look, with the log shown', async () => {
+  const state = join(scratch(), 'state')
+  mkdirSync(join(state, 'log'), { recursive: true })
+  const line = logLine('up.failed')
+  writeFileSync(join(state, 'log', 'gracer.log'), line)
+  for (const pid of [null, 1]) {
+    if (pid !== null) lockFor(state, pid)
+    expect(await new Run(consoleMain, [state]).ended).toEqual({ code: 0, stdout: '', stderr: line })
+  }
 })
 
 it('needs a state folder to be named', async () => {
