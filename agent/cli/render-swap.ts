@@ -26,7 +26,7 @@ export function outcomeText(outcome: Outcome, palette: Palette): string {
   const live = outcome.live === null ? 'nothing is live now' : `${printable(outcome.live)} is live now`
   const good = outcome.exitCode === 0
   const lines = [`${(good ? palette.good : palette.bad)(live)}: ${headline(outcome)}`]
-  if (outcome.failure !== null) lines.push(...failureFacts(outcome.failure, palette))
+  if (outcome.failure !== null) lines.push(...renderPairs(failureFacts(outcome.failure)), ...lastWords(outcome.failure, palette))
   if (outcome.receipt !== null) lines.push(...receiptLines(outcome.receipt, palette, outcome.message))
   if (outcome.hint !== null) lines.push(...renderPairs([['next', printable(outcome.hint)]]))
   return lines.join('\n')
@@ -59,10 +59,10 @@ const stageNames = { 'take-in': 'take-in', boot: 'its boot', health: 'its health
 
 /** What failed, attempts, the last reply, the child's own words, elapsed against the deadline. */
 export function failureLines(failure: Failure, palette: Palette): readonly string[] {
-  return [...renderPairs([['failed', `at ${stageNames[failure.stage]}: ${printable(failure.message)}`]]), ...failureFacts(failure, palette)]
+  return [...renderPairs([['failed', `at ${stageNames[failure.stage]}: ${printable(failure.message)}`], ...failureFacts(failure)]), ...lastWords(failure, palette)]
 }
 
-function failureFacts(failure: Failure, palette: Palette): readonly string[] {
+function failureFacts(failure: Failure): [string, string][] {
   const pairs: [string, string][] = []
   if (failure.attempts > 0) pairs.push(['attempts', String(failure.attempts)])
   if (failure.lastStatus !== null) {
@@ -73,8 +73,12 @@ function failureFacts(failure: Failure, palette: Palette): readonly string[] {
   if (failure.exit !== null) pairs.push(['exit', failure.exit.signal === null ? `code ${failure.exit.code ?? 'unknown'}` : `killed by ${failure.exit.signal}`])
   if (failure.deadlineMs !== null) pairs.push(['elapsed', `${took(failure.elapsedMs)} of ${took(failure.deadlineMs)}`])
   if (failure.logFile !== null) pairs.push(['log', failure.logFile])
+  return pairs
+}
+
+function lastWords(failure: Failure, palette: Palette): readonly string[] {
   const said = failure.lastLines.map((line) => `    ${palette.dim('|')} ${printable(line)}`)
-  return [...renderPairs(pairs), ...(said.length === 0 ? [] : ['  its last lines:', ...said])]
+  return said.length === 0 ? [] : ['  its last lines:', ...said]
 }
 
 const phaseNames = { takeIn: 'take-in', boot: 'boot', health: 'health', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const

@@ -34,8 +34,8 @@ export interface BootsOptions {
   /** The config as it is now, read again. Throws GracerError where it is not valid. */
   readonly config: () => ServiceConfig
   readonly dispatch: (event: SwapEvent) => void
-  /** For the terminal and the story: how the checking goes on. */
-  readonly detail: (release: string, detail: string) => void
+  /** For the terminal and the story: how the checking goes on. `repeated`: it says no more than the one before. */
+  readonly detail: (release: string, detail: string, repeated: boolean) => void
 }
 
 /** Whatever concerns the process of a release: taking in, starting, checking and watching it. */
@@ -115,8 +115,9 @@ export class Boots {
       port: running.port, health, signal: control.signal, ready,
       attempt: (attempts, last) => {
         const trial = this.#trials.get(record.id)
+        const repeated = attempts > 1 && trial?.last?.remark === last.remark
         if (trial !== undefined) Object.assign(trial, { attempts, last })
-        this.#options.detail(record.id, `probe ${attempts}: ${last.remark ?? 'failed'}`)
+        this.#options.detail(record.id, `probe ${attempts}: ${last.remark ?? 'failed'}`, repeated)
       },
     })
     if (control.signal.aborted) return
@@ -133,7 +134,7 @@ export class Boots {
       this.remarks.set(record.id, result.remark)
       this.#options.log.warn('health.remark', { release: record.id, remark: result.remark })
     }
-    this.#options.detail(record.id, `healthy after ${result.attempts} probes, ${result.elapsedMs} ms`)
+    this.#options.detail(record.id, `healthy after ${result.attempts} probes, ${result.elapsedMs} ms`, false)
     this.#options.dispatch({ type: 'healthy', release: record.id, pid: running.pid })
   }
 

@@ -69,7 +69,7 @@ export class ServiceRunner {
     this.boots = new Boots({
       service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config,
       dispatch: (event) => this.dispatch(event),
-      detail: (release, detail) => this.#progress(release, 'checking', detail),
+      detail: (release, detail, repeated) => this.#progress(release, 'checking', detail, repeated),
     })
   }
 
@@ -338,7 +338,8 @@ export class ServiceRunner {
 
   // ── What people are told ────────────────────────────────────────────────────────────────────────────────────
 
-  #progress(release: string, phase: Phase, detail: string | null): void {
+  /** `repeated`: for who watches now, not for the log and the story, which a slow boot would fill with the same line. */
+  #progress(release: string, phase: Phase, detail: string | null, repeated = false): void {
     const record = findRelease(this.#state, release)
     if (phase === 'queued' && record !== undefined) {
       this.#records.set(release, new SwapRecord(record, findRelease(this.#state, this.#state.committed.live), this.#options.link.figures()))
@@ -348,8 +349,10 @@ export class ServiceRunner {
     if (phase === 'stopping') this.#stopBegan(release)
     if (phase === 'stopped') this.#stopEnded(release)
     const event: Progress = { schema: 1, kind: 'phase', service: this.#options.service, release, name: record?.name ?? null, phase, elapsedMs: swap?.elapsed() ?? 0, detail, draining: null }
-    this.#options.log.info(`swap.${phase}`, { service: this.#options.service, release, name: record?.name ?? null, detail })
-    this.story.add(release, detail === null ? phase : `${phase}: ${detail}`)
+    if (!repeated) {
+      this.#options.log.info(`swap.${phase}`, { service: this.#options.service, release, name: record?.name ?? null, detail })
+      this.story.add(release, detail === null ? phase : `${phase}: ${detail}`)
+    }
     this.audience.tell(release, event)
   }
 
