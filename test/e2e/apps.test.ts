@@ -1,0 +1,178 @@
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import http from 'node:http'
+import { afterEach, expect, test } from 'vitest'
+import type { Kind } from '../load/kinds.ts'
+import { startLoad, type Load } from '../load/load.ts'
+import { makeRelease, type AppName } from '../load/make-release.ts'
+import { until } from '../support/deadline.ts'
+import { moveIn } from '../support/drop.ts'
+import { GracerProcess } from '../support/gracer-process.ts'
+import { Events, receipts } from './observe.ts'
+import { writeFiles } from './write-release.ts'
+
+// Programs as people have them, none of which knows gracer: each is swapped once by drop and once by command, under load.
+
+let gracer: GracerProcess
+let load: Load | null = null
+
+afterEach(async () => {
+  await load?.stop()
+  load = null
+  await gracer?.end()
+})
+
+interface App {
+  readonly what: string
+  /** Writes the release `name` into `folder`. */
+  readonly write: (folder: string, name: string) => Promise<void> | void
+  readonly config?: Record<string, unknown>
+  readonly load: { readonly kinds: readonly Kind[] } | { readonly plainPath: string }
+  /** How its port gets to it, as the log of gracer says. */
+  readonly socket: 'inherit' | 'port'
+}
+
+const http1: readonly Kind[] = ['keep-alive', 'fresh', 'post', 'pipeline']
+
+function ofLoad(app: AppName): App['write'] {
+  return async (folder, name) => void (await makeRelease(folder, name, { app }))
+}
+
+const apps: readonly App[] = [
+  { what: 'an express app', write: ofLoad('express'), load: { kinds: [...http1, 'upload', 'slow', 'stream', 'websocket'] }, socket: 'inherit' },
+  { what: 'a fastify app', write: ofLoad('fastify'), load: { kinds: [...http1, 'upload', 'stream', 'websocket'] }, socket: 'inherit' },
+  { what: 'a ws server', write: writeWebSocketServer, config: { health: { expect: '426' } }, load: { kinds: ['websocket'] }, socket: 'inherit' },
+  {
+    what: 'a Python program that takes up the socket by the protocol', write: ofLoad('python'),
+    config: { command: ['python3', 'server.py'], socket: 'inherit' }, load: { kinds: [...http1, 'upload'] }, socket: 'inherit',
+  },
+  { what: 'a program that only knows PORT', write: ofLoad('port-only'), config: { command: ['python3', 'server.py'] }, load: { kinds: http1 }, socket: 'port' },
+  { what: 'a package with an npm start script', write: writePackage, load: { kinds: [...http1, 'websocket'] }, socket: 'port' },
+]
+
+test.each(apps)('$what is swapped by drop and by command, and nothing is lost', async (app) => {
+  gracer = await GracerProcess.create({ config: { settle: '100ms', bake: '200ms', drain: { upgraded: '300ms', spread: '100ms' }, ...withHealth(app.config) } })
+  await app.write(gracer.releases, 'r0')
+  await gracer.up()
+  await gracer.live('r0')
+  const running = startLoad({ port: gracer.port, connections: 24, rate: 200, ...app.load })
+  load = running
+  await until('the load to run', () => running.counts().requests > 60)
+
+  const staging = join(gracer.folder, 'staging')
+  await app.write(staging, 'r1')
+  await moveIn(gracer, join(staging, 'r1'), 'r1')
+  await gracer.live('r1')
+  await app.write(staging, 'r2')
+  const { code, stderr, outcome } = await gracer.swap(join(staging, 'r2'))
+  expect(code, stderr).toBe(0)
+  await until('replies of the last release', () => running.counts().releasesSeen.includes('r2'))
+
+  const report = await running.stop()
+  expect(report.failures).toEqual([])
+  expect(report.releasesSeen).toEqual(['r0', 'r1', 'r2'])
+  expect(running.staleAfterFlip()).toEqual([])
+  expect(outcome).toMatchObject({ outcome: 'confirmed', receipt: { previous: 'r1' } })
+  for (const receipt of await receipts(gracer)) expect(receipt).toMatchObject({ outcome: 'confirmed', lost: 0, violations: 0, cut: 0 })
+  expect(await gracer.status()).toMatchObject({ lost: 0, violations: 0 })
+  const spawned = gracer.gracerLog().filter((line) => line.event === 'backend.spawned')
+  expect(spawned.map((line) => line['socket'])).toEqual([app.socket, app.socket, app.socket])
+  // Whoever listens on a port of its own was looked up: nothing was taken on trust.
+  expect((await gracer.status()).services[0]?.releases.every((release) => release.verified)).toBe(true)
+})
+
+test('a backend that closes idle connections after 1 s, under POSTs a second apart from 80 clients, through a swap: none fails', async () => {
+  const behaviour = { keepAliveTimeoutMs: 1_000 }
+  gracer = await GracerProcess.create({ config: { settle: '100ms', bake: '200ms', health: { path: '/healthz' } } })
+  await makeRelease(gracer.releases, 'r0', { behaviour })
+  await gracer.up()
+  await gracer.live('r0')
+  const events = await Events.open(gracer)
+  const clients = Array.from({ length: 80 }, (_, index) => new Poster(gracer.port, index))
+  await until('each client to have had three replies', () => clients.every((client) => client.replies >= 3))
+  const staged = await makeRelease(join(gracer.folder, 'staging'), 'r1', { behaviour })
+  await moveIn(gracer, staged.path, 'r1')
+  await events.outcome('r1')
+  const before = clients.map((client) => client.replies)
+  await until('each client to have had three replies of the new release', () => clients.every((client, index) => client.replies >= (before[index] ?? 0) + 3))
+  events.close()
+  for (const client of clients) client.stop()
+  expect(clients.flatMap((client) => client.failures)).toEqual([])
+  // Each kept its one connection to gracer throughout; what lies behind it was renewed again and again.
+  expect(clients.map((client) => client.connections)).toEqual(clients.map(() => 1))
+  expect(await gracer.status()).toMatchObject({ lost: 0, violations: 0 })
+})
+
+/** POSTs a second apart over one keep-alive connection, and retries nothing. */
+class Poster {
+  replies = 0
+  connections = 0
+  readonly failures: string[] = []
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  readonly #port: number
+  readonly #body: string
+  #timer: NodeJS.Timeout | null
+
+  constructor(port: number, index: number) {
+    this.#port = port
+    this.#body = `client ${index} `.repeat(20)
+    // Spread over the second, so that the idle times of the connections behind gracer fall around the backend's limit.
+    this.#timer = setTimeout(() => this.#post(), index * 12)
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#agent.destroy()
+  }
+
+  #post(): void {
+    const request = http.request({ port: this.#port, host: '127.0.0.1', method: 'POST', path: '/echo', agent: this.#agent })
+    request.on('error', (error) => this.#failed(error.message))
+    request.once('socket', (socket) => {
+      if (!request.reusedSocket) this.connections += 1
+      socket.on('error', () => {})
+    })
+    request.on('response', (response) => {
+      let text = ''
+      response.on('error', (error) => this.#failed(error.message))
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('end', () => {
+        if (response.statusCode !== 200 || text !== this.#body) return this.#failed(`${response.statusCode}: ${text.slice(0, 100)}`)
+        this.replies += 1
+        if (this.#timer !== null) this.#timer = setTimeout(() => this.#post(), 1_000)
+      })
+    })
+    request.end(this.#body)
+  }
+
+  #failed(why: string): void {
+    if (this.#timer !== null) this.failures.push(why)
+  }
+}
+
+function withHealth(config: Record<string, unknown> = {}): Record<string, unknown> {
+  return { ...config, health: { path: '/healthz', ...(config['health'] as Record<string, unknown> | undefined) } }
+}
+
+/** The whole program is a WebSocket server: it has no HTTP but the 426 of the ws package. */
+function writeWebSocketServer(folder: string, name: string): void {
+  const ws = pathToFileURL(createRequire(import.meta.url).resolve('ws')).href
+  writeFiles(join(folder, name), {
+    'server.mjs': `
+import ws from '${ws}'
+const server = new ws.WebSocketServer({ port: Number(process.env.PORT) })
+server.on('headers', (headers) => headers.push('x-release: ${name}'))
+server.on('connection', (socket) => {
+  socket.on('error', () => {})
+  socket.on('message', (data, binary) => socket.send(data, { binary }))
+})
+`,
+  })
+}
+
+/** As a package has it: the start script is more than node and a file, so npm and a shell stand between. */
+async function writePackage(folder: string, name: string): Promise<void> {
+  await makeRelease(folder, name)
+  writeFiles(join(folder, name), { 'package.json': JSON.stringify({ name: 'shop', private: true, scripts: { start: 'NODE_ENV=production node server.mjs && echo done' } }) })
+}
