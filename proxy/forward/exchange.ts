@@ -10,8 +10,11 @@ import { writeRefusal, type FrontReply } from './refusal.ts'
 import type { Rejected, Understood } from './request-checks.ts'
 import { requestFields, type Origin } from './request-fields.ts'
 
-/** A failed dial is picked again; the picker holds the next try back while there is nothing else to try. */
-const maxDials = 10
+/**
+ * A failed dial is picked again; the picker holds the next try back while there is nothing else to try, and ends the
+ * holding in its time. This is only against a picker that does neither.
+ */
+const maxDials = 1_000
 /** Methods that change nothing (RFC 9110 9.2.1), so that sending them twice does no harm. */
 const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 

@@ -46,6 +46,10 @@ export class WaitingPicker implements Picker {
       request.refused(decision.refusal)
       return done
     }
+    if (decision.kind === 'hold' && heldLongEnough(request, decision)) {
+      request.refused(holdTimedOut(decision.route.reason))
+      return done
+    }
     if (decision.kind === 'hold' && this.#heldOf(request.service) >= this.#shareOf(decision)) {
       request.refused(holdFull)
       return done
@@ -102,7 +106,7 @@ export class WaitingPicker implements Picker {
     waiter.holdTimer = setTimeout(() => {
       this.#remove(waiter)
       waiter.request.refused(holdTimedOut(decision.route.reason))
-    }, decision.route.settings.holdTimeoutMs)
+    }, decision.route.settings.holdTimeoutMs - waitedMs(waiter.request))
     if (decision.route.state === 'serving') {
       this.#redial ??= setTimeout(() => {
         this.#redial = null
@@ -127,6 +131,15 @@ export class WaitingPicker implements Picker {
   #shareOf(decision: Extract<Decision, { kind: 'hold' }>): number {
     return Math.max(1, Math.floor(decision.route.settings.holdMax / this.#options.workers))
   }
+}
+
+/** Since the request arrived, not since it was picked last: one that is dialled again and again is held once. */
+function waitedMs(request: PickRequest): number {
+  return Number(process.hrtime.bigint() - request.arrivedAt) / 1e6
+}
+
+function heldLongEnough(request: PickRequest, decision: Extract<Decision, { kind: 'hold' }>): boolean {
+  return waitedMs(request) >= decision.route.settings.holdTimeoutMs
 }
 
 const holdFull: Refusal = Object.freeze({

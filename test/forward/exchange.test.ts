@@ -24,7 +24,7 @@ describe('dialling', () => {
     await client.sees('code: dial-failed')
     expect(client.statuses).toEqual([502])
     expect(client.text).toMatch(/^Retry-After: 1\r$/m)
-    expect(picker.ends).toEqual([...Array.from({ length: 9 }, () => ['not-sent']), ['lost']])
+    expect(picker.ends).toEqual([...Array.from({ length: 999 }, () => ['not-sent']), ['lost']])
   })
 
   test('nothing of the body is read before an upstream is connected', async () => {

@@ -94,6 +94,15 @@ describe('the picker', () => {
     expect(waiting.result.visit?.release).toBe('v1')
   })
 
+  it('holds a request that is dialled again and again only once as long as hold.timeout, counted from its arrival', () => {
+    const { routes, picker } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    const refusals: Refusal[] = []
+    const arrivedAt = process.hrtime.bigint() - 1_500_000_000n
+    picker.pick({ service: 'shop', arrivedAt, failed: new Set(['v1']), picked: () => {}, refused: (refusal) => refusals.push(refusal) })
+    expect(refusals).toMatchObject([{ status: 503, code: 'hold-timeout' }])
+  })
+
   it('holds while nothing is live, at most its share of hold.max, then answers 503 with Retry-After', () => {
     vi.useFakeTimers()
     const { routes, pick, picker } = worker(2)
