@@ -14,7 +14,7 @@ test('kill -9 of the agent at any moment around a swap loses nothing, boots noth
   const seed = Date.now() % 1_000_000
   const random = seededRandom(seed)
   const gracer = await GracerProcess.startWith(
-    { config: { bake: '300ms', drain: quickDrain, settle: '300ms', keep: 50 } },
+    { config: { bake: '300ms', drain: quickDrain, settle: '200ms', keep: 50 } },
     (one) => firstRelease(one, 'r0', { behaviour: { listenAfterMs: 100 } }),
   )
   try {

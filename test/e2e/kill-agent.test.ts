@@ -20,7 +20,7 @@ let rolledBackAt = 0n
 
 beforeAll(async () => {
   gracer = await GracerProcess.startWith(
-    { config: { bake: '400ms', drain: quickDrain, settle: '300ms', keep: 50 } },
+    { config: { bake: '400ms', drain: quickDrain, settle: '200ms', keep: 50 } },
     (one) => firstRelease(one, 'r0', { behaviour: slowly }),
   )
   load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'stream', 'slow', 'pipeline', 'websocket'])

@@ -18,7 +18,7 @@ async function pidOfLive(): Promise<number> {
 
 describe('kill -9 of the live, confirmed backend under load', () => {
   test('holds requests until the same release is back, and loses only what was in flight on it', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ config: { drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
+    gracer = await GracerProcess.startWith({ config: { settle: '200ms', drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
     const load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'slow', 'stream', 'pipeline', 'upload'])
     const events = new Events(gracer)
     const before = await pidOfLive()
@@ -48,7 +48,7 @@ describe('kill -9 of the live, confirmed backend under load', () => {
   })
 
   test('which cannot come back: held, then 503 with Retry-After, status says restarting; a good drop mends it', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ config: { drain: quickDrain, bake: '200ms', hold: { timeout: '700ms' } } }, (one) => firstRelease(one, 'r0'))
+    gracer = await GracerProcess.startWith({ config: { settle: '200ms', drain: quickDrain, bake: '200ms', hold: { timeout: '700ms' } } }, (one) => firstRelease(one, 'r0'))
     await breakBoot('r0')
     const events = new Events(gracer)
     signal(await pidOfLive(), 'SIGKILL')
@@ -76,7 +76,7 @@ describe('kill -9 of the live, confirmed backend under load', () => {
   })
 
   test('which cannot come back: `gracer rollback` boots the release before it, and held requests are answered by that', async () => {
-    gracer = await GracerProcess.startWith({ config: { drain: quickDrain, bake: '200ms', hold: { timeout: '10s' } } }, (one) => firstRelease(one, 'r0'))
+    gracer = await GracerProcess.startWith({ config: { settle: '200ms', drain: quickDrain, bake: '200ms', hold: { timeout: '10s' } } }, (one) => firstRelease(one, 'r0'))
     await dropRelease(gracer, 'r1')
     await settled(gracer, 'r1')
     await breakBoot('r1')

@@ -19,7 +19,7 @@ afterEach(async () => {
 
 describe.each([1, 4])('kill -9 of a worker under load, of %i', (workers) => {
   test('refuses no connection, loses only what was in flight on it, and counts that', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ workers, config: { drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
+    gracer = await GracerProcess.startWith({ workers, config: { settle: '200ms', drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
     const events = new Events(gracer)
     const load = await loadOn(gracer, kinds)
     const before = await gracer.status()

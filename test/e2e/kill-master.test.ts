@@ -1,0 +1,102 @@
+import { connect } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { dropRelease, firstRelease } from '../support/drop.ts'
+import { GracerProcess } from '../support/gracer-process.ts'
+import { flowing, get, loadOn, msBetween, nowNs, pidsOf, quickDrain, receipts, runs, settled, signal, wrong } from './kill-support.ts'
+import { until } from '../support/deadline.ts'
+
+/** Idle connections of the old worker end soon, so that it leaves soon. */
+const config = { settle: '200ms', bake: '400ms', drain: quickDrain, limits: { idle: '1s' } }
+
+let gracer: GracerProcess
+afterEach(async () => {
+  await gracer.end()
+})
+
+describe('kill -9 of the master under load', () => {
+  test.for([1, 3])('traffic goes on, and the next `gracer up` adopts the backend and takes the port over (workers: %i)', async (workers, { annotate }) => {
+    gracer = await GracerProcess.startWith({ workers, config }, (one) => firstRelease(one, 'r0'))
+    const before = await gracer.status()
+    const backend = before.services[0]?.releases[0]?.pid as number
+    const load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'slow', 'upload', 'stream', 'pipeline'])
+
+    signal(gracer.pid, 'SIGKILL')
+    await gracer.ended
+    await until('the agent to leave with its master', () => !runs(before.agent.pid))
+    await flowing(load, 150)
+    expect(load.counts().failed).toBe(0)
+    expect(pidsOf(gracer, 'worker')).toEqual([...before.proxy.workers].sort((a, b) => a - b))
+    const orphaned = await gracer.cli('status')
+    expect(orphaned.code, orphaned.stderr).toBe(3)
+    expect(orphaned.stderr).toContain('gracer up')
+
+    const gap = watchRefusals(gracer.port)
+    await gracer.up()
+    await flowing(load, 150)
+    const after = await settled(gracer, 'r0', workers, 25_000)
+    const gapMs = gap.end()
+    const report = await load.stop()
+    await annotate(`refused for ${gapMs} ms; ${report.refused} of ${report.requests} requests refused, ${report.failed} failed`)
+
+    expect(after.services[0]?.releases[0]?.pid).toBe(backend)
+    expect(after.proxy.workers.filter((pid) => before.proxy.workers.includes(pid))).toEqual([])
+    expect(report.failures.filter((one) => one.code !== 'refused'), JSON.stringify(wrong(report))).toEqual([])
+    expect([after.lost, after.violations]).toEqual([0, 0])
+    // It is a gracer like any other from here on.
+    await dropRelease(gracer, 'r1')
+    await settled(gracer, 'r1', workers)
+  })
+})
+
+test('kill -9 of the master while a tentative release is live: the confirmed one is live afterwards', async () => {
+  gracer = await GracerProcess.startWith({ config: { ...config, bake: '60s' } }, (one) => firstRelease(one, 'r0'))
+  const load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'stream'], { connections: 40 })
+  const before = await gracer.status()
+  await dropRelease(gracer, 'r1')
+  await gracer.live('r1', false)
+  await flowing(load)
+  signal(gracer.pid, 'SIGKILL')
+  await gracer.ended
+  await flowing(load)
+  expect(await get(gracer)).toMatchObject({ body: 'release r1\n' })
+  await gracer.up()
+  const after = await settled(gracer, 'r0')
+  await flowing(load)
+  const report = await load.stop()
+
+  expect(after.services[0]?.releases.find((one) => one.name === 'r0')?.pid).toBe(before.services[0]?.releases[0]?.pid)
+  expect((await receipts(gracer))[0]).toMatchObject({ name: 'r1', outcome: 'flipped-back', reason: expect.stringContaining('gracer ended during its bake') as string })
+  expect(report.failures.filter((one) => one.code !== 'refused'), JSON.stringify(wrong(report))).toEqual([])
+  expect(after.violations).toBe(0)
+})
+
+test('a second `gracer up` on the same state folder exits 4 and names the pid of the first, which serves on', async () => {
+  gracer = await GracerProcess.startWith({ config }, (one) => firstRelease(one, 'r0'))
+  const before = await gracer.status()
+  const second = await gracer.cli('up')
+  expect(second.code).toBe(4)
+  expect(second.stderr).toContain(`pid ${gracer.pid}`)
+  expect(await get(gracer)).toMatchObject({ status: 200 })
+  expect(await gracer.status()).toMatchObject({ agent: before.agent, proxy: before.proxy })
+})
+
+/** Connects every millisecond; the time between the first and the last refusal, with a millisecond either side. */
+function watchRefusals(port: number): { end(): number } {
+  let first: bigint | null = null
+  let last: bigint | null = null
+  const timer = setInterval(() => {
+    const at = nowNs()
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {
+      first ??= at
+      last = nowNs()
+    })
+    socket.once('connect', () => socket.destroy())
+  }, 1)
+  return {
+    end() {
+      clearInterval(timer)
+      return first === null || last === null ? 0 : msBetween(first, last)
+    },
+  }
+}
