@@ -188,7 +188,7 @@ export class FolderBook {
   private meet(name: string, seen: Seen, listing: Listing, found: Findings): void {
     const entry = this.entries.get(name)
     if (entry !== undefined && entry.state !== 'refused' && entry.seen.inode === seen.inode && entry.seen.birthMs === seen.birthMs) {
-      if (entry.state === 'complete' && entry.guess !== null && seen.ctimeMs !== entry.seen.ctimeMs && !entry.guess.running) {
+      if (entry.state === 'complete' && entry.guess?.running === false && seen.ctimeMs !== entry.seen.ctimeMs) {
         entry.guess.lookAtMs = Math.min(entry.guess.lookAtMs, listing.at.mono + this.options.settleMs)
       }
       entry.seen = seen

@@ -12,4 +12,4 @@ process.stdout.write(`${JSON.stringify({
   workers: Number(workers), releases: report.releasesSeen.length, requests: report.requests, failed: report.failed, stale: result.stale.length,
   receipts: result.receipts.length, lost: result.lost, violations: result.violations, workerCpuMs: result.workerCpuMs, longestParkMs: Math.max(...result.receipts.map((receipt) => receipt.longestParkMs)), failures: report.failures,
 }, null, 2)}\n`)
-process.exitCode = report.failed === 0 && result.stale.length === 0 && result.lost === 0 && result.violations === 0 ? 0 : 1
+process.exitCode = report.failed === 0 && report.releasesSeen.length === 2 * Number(each) + 1 && result.stale.length === 0 && result.lost === 0 && result.violations === 0 ? 0 : 1

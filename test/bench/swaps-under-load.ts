@@ -41,7 +41,7 @@ export async function swapsUnderLoad(scenario: Scenario): Promise<Result> {
     (one) => firstRelease(one, 'r0'),
   )
   try {
-    const load = startLoad({ host: '127.0.0.1', port: gracer.port, connections: scenario.connections, rate: scenario.rate })
+    const load = startLoad({ host: '127.0.0.1', port: gracer.port, connections: scenario.connections, rate: scenario.rate, durationMs: 2 * 3_600_000 })
     await until('the load to run', () => load.counts().requests > scenario.rate)
     const workers = (await gracer.status()).proxy.workers
     const before = workers.map(cpuMs)
@@ -61,6 +61,7 @@ export async function swapsUnderLoad(scenario: Scenario): Promise<Result> {
     }
     const workerCpuMs = workers.map((pid, index) => cpuMs(pid) - (before[index] ?? 0))
     const report = await load.stop()
+    if (report.endedBy !== 'stop') throw new Error(`the load ended by its ${report.endedBy}, before the last swap`)
     const after = await gracer.status()
     const history = JSON.parse(await gracer.control('GET', '/v1/history?service=default&n=200')) as { receipts: Receipt[] }
     return {

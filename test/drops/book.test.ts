@@ -147,6 +147,22 @@ describe('a drop that was a guess', () => {
   })
 })
 
+describe('a drop that was out of sight', () => {
+  it('is the same although its release has written at its top meanwhile, unless it was moved in anew', () => {
+    const made = book()
+    const absentAt = new Map([['v1', at(900).wall]])
+    const [first] = made.listed(listing(1000, { v1: folder(0, { ctimeMs: at(950).wall }) }, { absentAt })).announce
+    made.cleared()
+    const written = folder(0, { ctimeMs: at(3000).wall })
+    expect(made.listed(listing(5000, { v1: written })).announce).toEqual([])
+    expect(made.list()).toEqual([first])
+    expect(made.nextAt()).toBe(Infinity)
+    made.listed(listing(6000, {}))
+    const [second] = made.listed(listing(7000, { v1: folder(0, { ctimeMs: at(6900).wall }) }, { absentAt: new Map([['v1', at(6800).wall]]) })).announce
+    expect(second).toMatchObject({ complete: 'moved', identity: { ctimeMs: at(6900).wall } })
+  })
+})
+
 describe('what lay there at the start', () => {
   it('is ordered by birth, however it is known to be whole, and current comes last', () => {
     const made = new FolderBook({ folder: '/r', settleMs, clockIsOurs: true })

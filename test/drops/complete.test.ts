@@ -79,6 +79,7 @@ describe('rule (c): settled', () => {
     ['the clock was set forward meanwhile', { ...quiet, at: { wall: 9_103_001, mono: 3001 } }, 3000],
     ['the clock was set back: stamps lie in the future', { ...quiet, youngestMs: 9_100_001 }, 3000],
     ['stamps in the future, and two looks that find the same', { ...quiet, youngestMs: 9_100_001, unchangedSinceMs: 0 }, 0],
+    ['it was noticed a second ago, whatever its stamps say', { ...quiet, noticed: { wall: 102_001, mono: 2001 }, youngestMs: 50_001 }, 2000],
     ['stamps in whole seconds might be two later', { ...quiet, youngestMs: 100_000 }, 1999],
   ])('%s', (_title, facts, waitMs) => {
     expect(quietIn(facts)).toBe(waitMs)
