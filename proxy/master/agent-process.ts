@@ -77,6 +77,18 @@ export class AgentProcess {
     if (this.#restart !== null) clearTimeout(this.#restart)
   }
 
+  /** Tells it to end and waits until it has; one that does not is killed after `patienceMs`. */
+  async end(patienceMs: number): Promise<void> {
+    this.close()
+    const child = this.#child
+    if (child === null) return
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    this.send({ type: 'exit' })
+    const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs)
+    await ended
+    clearTimeout(timer)
+  }
+
   kill(): void {
     this.close()
     this.#child?.kill('SIGKILL')

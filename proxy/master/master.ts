@@ -37,6 +37,8 @@ const defaultDeadlines: DrainDeadlines = Object.freeze({ timeoutMs: 30_000, stre
 const defaultStopMs = 10_000
 /** How long a new master waits for its agent to settle what was left, and for its workers to boot, while the old ones serve. */
 const takeOverMs = 5_000
+/** How long the agent may take to end once it is told to: nothing is left for it to do. */
+const agentEndMs = 1_000
 /** How long the old workers may take to let go of the port. */
 const releaseMs = 5_000
 
@@ -161,7 +163,7 @@ export class Master {
     await this.#workers.leave({ type: 'leave', deadlines })
     this.#agent.close()
     await this.#stopBackends(stopMs)
-    this.#agent.send({ type: 'exit' })
+    await this.#agent.end(agentEndMs)
     this.#options.log.info('gracer.stopped')
     this.#exit(0)
   }
