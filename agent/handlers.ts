@@ -8,7 +8,7 @@ import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
 import { serviceStatus } from './service/status.ts'
 import { canUndo } from './swap/swap.ts'
-import { findRelease, labelOf, stateOf, type ReleaseRecord } from './swap/state.ts'
+import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from './swap/state.ts'
 
 export interface HandlerOptions {
   readonly link: MasterLink
@@ -89,7 +89,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       const record = recordOf(service, label)
       return {
         schema: 1, service: name, release: record.id, name: record.name, state: stateOf(state, record), live: labelOf(findRelease(state, state.committed.live)),
-        story: story.of(record.id).map(({ at, what }) => ({ at, what })), failure: record.outcome?.failure ?? null, receipt: history.of(record.id), next: nextStep(state, record),
+        story: story.of(record.id).map(({ at, what }) => ({ at, what })), failure: record.outcome?.failure ?? null, receipt: history.of(record.id), next: nextStep(state, record, service.workingFolder),
       }
     },
     logs(name, label) {
@@ -107,7 +107,8 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       const service = serviceNamed(name)
       const { runner } = service
       const to = label === null ? null : recordOf(service, label).id
-      runner.dispatch({ type: 'rollback', to, command: runner.audience.command(listener) })
+      const remark = rollbackRemark(runner.state, to)
+      runner.dispatch({ type: 'rollback', to, command: runner.audience.command(withRemark(remark, listener)) })
     },
     restart(name, listener) {
       const service = serviceNamed(name)
@@ -141,6 +142,15 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
 function withRemark(remark: string | null, listener: Listener): Listener {
   if (remark === null) return listener
   return (event) => listener(event.kind === 'phase' && event.phase === 'queued' ? { ...event, detail: remark } : event)
+}
+
+/** A folder that was booted again since holds one build only, and it is not the old one. */
+function rollbackRemark(state: Readonly<ServiceState>, to: string | null): string | null {
+  if (to === null && (state.tentative !== null || state.swap !== null)) return null
+  const target = findRelease(state, to ?? state.previous.at(-1) ?? null)
+  const live = findRelease(state, state.committed.live)
+  if (target === undefined || live === undefined || target === live || target.process !== null || target.source !== live.source) return null
+  return `${labelOf(target)} was booted from the folder that ${labelOf(live)} was booted from, and gets what lies there now`
 }
 
 function dryRun(service: Service, { source, name, remark }: Found): Outcome {

@@ -2,13 +2,13 @@ import type { OutcomeName } from '../control/shapes.ts'
 import { labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
 
 /** What to type next after an outcome; null: nothing needs to be. */
-export function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState): string | null {
+export function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState, workingFolder: string | null): string | null {
   switch (name) {
     case 'failed':
     case 'flipped-back':
-      return `${allOutput(record)}${afterMending(record)}`
+      return `${allOutput(record)}${afterMending(record, workingFolder)}`
     case 'timed-out':
-      return `Give it longer: ${swapAgain(record)} --timeout 2m. What it was doing: gracer explain ${labelOf(record)}.`
+      return `Give it longer: ${swapAgain(record, workingFolder)} --timeout 2m. What it was doing: gracer explain ${labelOf(record)}.`
     case 'confirmed':
       return state.previous.length > 0 ? 'To go back: gracer rollback.' : null
     default:
@@ -17,7 +17,7 @@ export function hintFor(name: OutcomeName, record: ReleaseRecord, state: Service
 }
 
 /** What to type next, for a release in its state. */
-export function nextStep(state: ServiceState, record: ReleaseRecord): string {
+export function nextStep(state: ServiceState, record: ReleaseRecord, workingFolder: string | null): string {
   const label = labelOf(record)
   switch (stateOf(state, record)) {
     case 'booting':
@@ -31,9 +31,9 @@ export function nextStep(state: ServiceState, record: ReleaseRecord): string {
     case 'canary':
       return 'It gets no new requests. Nothing is to be done.'
     case 'failed':
-      return `${allOutput(record)}${afterMending(record)}`
+      return `${allOutput(record)}${afterMending(record, workingFolder)}`
     case 'stopped':
-      return record.everConfirmed ? `To deploy it again: gracer rollback ${label}.` : `To deploy it: ${swapAgain(record)}.`
+      return record.everConfirmed ? `To deploy it again: gracer rollback ${label}.` : `To deploy it: ${swapAgain(record, workingFolder)}.`
   }
 }
 
@@ -42,14 +42,14 @@ function allOutput(record: ReleaseRecord): string {
   return logFile === null ? '' : `See all of its output: gracer logs ${labelOf(record)}. `
 }
 
-function afterMending(record: ReleaseRecord): string {
-  const again = `When it is mended: ${swapAgain(record)}.`
+function afterMending(record: ReleaseRecord, workingFolder: string | null): string {
+  const again = `When it is mended: ${swapAgain(record, workingFolder)}.`
   return record.dropKey === null ? again : `As it is, it is not deployed again by itself. ${again}`
 }
 
-/** The command that tries the same build again: by its name, or by the path it was named by. */
-function swapAgain(record: ReleaseRecord): string {
-  if (record.origin === 'start') return 'gracer swap'
+/** The command that tries the same build again: by its name or its path, and without either where `gracer up` was started. */
+function swapAgain(record: ReleaseRecord, workingFolder: string | null): string {
+  if (record.source === workingFolder) return 'gracer swap'
   return `gracer swap ${record.name ?? shellWord(record.source)}`
 }
 

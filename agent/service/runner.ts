@@ -28,6 +28,8 @@ export interface RunnerOptions {
   readonly service: string
   /** The service's part of the state folder. */
   readonly folder: string
+  /** Where `gracer up` was started, where that is what is deployed. */
+  readonly workingFolder: string | null
   readonly link: MasterLink
   readonly log: Log
   readonly logFile: (release: string) => string
@@ -390,7 +392,7 @@ export class ServiceRunner {
     const live = labelOf(findRelease(this.#state, this.#state.committed.live))
     const event: Outcome = {
       schema: 1, kind: 'outcome', service, release, name: record.name, outcome: name, exitCode: exitCodes[name], live,
-      message: reason ?? `${labelOf(record)} is ${name}`, hint: hintFor(name, record, this.#state), failure, receipt,
+      message: reason ?? `${labelOf(record)} is ${name}`, hint: hintFor(name, record, this.#state, this.#options.workingFolder), failure, receipt,
     }
     log[name === 'confirmed' || name === 'rolled-back' ? 'info' : 'warn'](`swap.outcome`, { service, release, name: record.name, outcome: name, reason, live, lost: receipt.lost, violations: receipt.violations })
     this.story.add(release, reason === null ? name : `${name}: ${reason}`)

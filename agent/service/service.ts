@@ -47,6 +47,7 @@ export class Service {
     this.runner = new ServiceRunner({
       service: options.name,
       folder: options.state.serviceFolder(options.name),
+      workingFolder: options.workingFolder,
       link: options.link,
       log: options.log,
       logFile: (release) => this.logFile(release),
