@@ -25,6 +25,7 @@ export const mostAttempts = 3
  * | swap before its flip       | not the new one    | taken up again: checked if it runs, else taken in again; given up   |
  * |                            |                    | after 3 agents, or when the master is new                           |
  * | swap flipping              | the new one        | it was committed: flipped, bake begins                              |
+ * |   the same, none confirmed | the new one        | the same under a new master: there is nothing to go back to         |
  * | tentative                  | the tentative one  | same master: bake begins again; new master: back to the confirmed   |
  * | tentative                  | the fallback       | the flip-back was committed: finished                               |
  * | tentative, its process gone| the tentative one  | flip back                                                           |
@@ -71,7 +72,8 @@ function takeStock(state: ServiceState, world: World, effects: SwapEffect[]): vo
 
 function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): void {
   const swap = state.swap as NonNullable<ServiceState['swap']>
-  if (state.committed.live === swap.release && !world.masterIsNew) {
+  // Under a new master too where it is the first release: it serves, and there is none to go back to.
+  if (state.committed.live === swap.release && (!world.masterIsNew || state.confirmed === null)) {
     // The commit was written while the agent was away. A process that has ended since is found by settle.
     swap.step = 'flipping'
     return
