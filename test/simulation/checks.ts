@@ -172,6 +172,9 @@ export class Checks {
   stepped(agent: SimAgent, state: ServiceState, event: SwapEvent | null, effects: readonly SwapEffect[]): void {
     if (agent.ghost) return
     this.deploys.stepped(state, effects)
+    if (event === null && state.pending?.state === 'down' && state.committed.live !== null) {
+      this.fail('L liveness', `${state.service} is served by ${state.committed.live}, which runs, and an agent that has just begun takes it down`)
+    }
     if (event?.type === 'sick' && state.tentative?.release === event.release && state.tentative.ending === null) {
       this.deploys.foundSick(state.service, event.release, findRelease(state, state.tentative.fallback)?.process?.port ?? 0)
     }

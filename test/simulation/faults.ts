@@ -14,7 +14,7 @@ const ghostMs = 4_000
 export class Faults {
   readonly #world: World
   readonly #reached: Record<Place, number> = { agent: 0, master: 0, flip: 0 }
-  readonly #planned: Record<Place, Map<number, Fault[]>> = { agent: new Map(), master: new Map(), flip: new Map() }
+  readonly #planned: Record<Place, Map<number, (Command | Fault)[]>> = { agent: new Map(), master: new Map(), flip: new Map() }
   #worker: SimWorker | null = null
   /** When the last fault struck, or its consequences were still to come. */
   lastAt = -Infinity
@@ -31,7 +31,7 @@ export class Faults {
   moment(place: Place, worker: SimWorker | null = null): void {
     this.#worker = worker
     const moment = (this.#reached[place] += 1)
-    for (const fault of this.#planned[place].get(moment) ?? []) this.act(fault)
+    for (const act of this.#planned[place].get(moment) ?? []) this.act(act)
   }
 
   act(act: Command | Fault): void {

@@ -34,6 +34,8 @@ export interface Parts {
   readonly checksEpochs: boolean
   /** The master says 'quiet' when every worker has said so. */
   readonly awaitsQuiet: boolean
+  /** Nothing is quiet before the workers of a dead master have left. */
+  readonly countsOrphans: boolean
   /** An answer to an order to drain is only one to the newest order. */
   readonly numbersDrains: boolean
   /** The agent probes a release before it says 'healthy'. */
@@ -44,5 +46,5 @@ export const production: Parts = Object.freeze({
   committer: (table: Table) => new Committer(table),
   routes: () => new WorkerRoutes(),
   step, recover, withoutDeadTargets,
-  journalsFirst: true, checksEpochs: true, awaitsQuiet: true, numbersDrains: true, probesHealth: true,
+  journalsFirst: true, checksEpochs: true, awaitsQuiet: true, countsOrphans: true, numbersDrains: true, probesHealth: true,
 })

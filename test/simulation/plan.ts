@@ -40,7 +40,7 @@ export type Place = 'agent' | 'master' | 'flip'
 export type Action =
   | { readonly at: number; readonly act: Command | Fault }
   /** In the n-th moment between two effects (agent, master), or of a flip (before a message about one is read). */
-  | { readonly place: Place; readonly moment: number; readonly act: Fault }
+  | { readonly place: Place; readonly moment: number; readonly act: Command | Fault }
 
 /** All that makes a schedule, but for the delays, which the seed gives. Plain data, so that it can be shrunk. */
 export interface Plan {
@@ -65,13 +65,18 @@ export function makePlan(seed: number): Plan {
   const random = new Random(seed)
   const services = random.chance(0.15) ? ['a', 'b'] : ['a']
   const windowMs = random.between(800, 4_500)
+  const bakeMs = random.weighted([[1, 0], [3, 200], [3, 900], [2, 2_500]] as const)
   const actions: Action[] = []
   const commands = random.weighted([[3, 1], [4, 2], [3, 3], [2, 5]] as const)
   for (let index = 0; index < commands; index += 1) {
-    actions.push({ at: random.between(0, windowMs * 0.8), act: randomCommand(random, random.pick(services), index) })
+    const act = randomCommand(random, random.pick(services), index, bakeMs)
+    // Some come just when something is on its way.
+    if (random.chance(0.6)) actions.push({ at: random.between(0, windowMs * 0.8), act })
+    else if (random.chance(0.5)) actions.push({ place: 'flip', moment: random.int(1, 20), act })
+    else actions.push({ place: 'agent', moment: random.int(1, 80), act })
   }
   // The first is a build that can succeed: a schedule in which nothing is deployed shows nothing.
-  actions.push({ at: random.between(0, windowMs * 0.3), act: { do: random.chance(0.5) ? 'drop' : 'swap', service: random.pick(services), build: randomBuild(random, 'first', 0.75), supersede: false } })
+  actions.push({ at: random.between(0, windowMs * 0.3), act: { do: random.chance(0.5) ? 'drop' : 'swap', service: random.pick(services), build: randomBuild(random, 'first', 0.75, bakeMs), supersede: false } })
   const faults = random.weighted([[2, 0], [4, 1], [3, 2], [1, 4]] as const)
   for (let index = 0; index < faults; index += 1) {
     const act = randomFault(random, services)
@@ -92,15 +97,15 @@ export function makePlan(seed: number): Plan {
   if (random.chance(0.04)) actions.push({ at: random.between(0, windowMs), act: { do: 'down', upAfterMs: random.between(1, 500) } })
   return {
     seed, services, actions, workers: random.weighted(stormy ? [[1, 2], [3, 3], [3, 4]] : [[4, 1], [5, 2], [2, 3], [1, 4]]), beginsLive: random.chance(0.7),
-    bakeMs: random.weighted([[1, 0], [3, 200], [3, 900], [2, 2_500]] as const), drainMs: random.pick([250, 700, 1_500]),
+    bakeMs, drainMs: random.pick([250, 700, 1_500]),
     onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: stormy ? 1 : random.pick([0.1, 0.4, 0.8]),
   }
 }
 
-function randomCommand(random: Random, service: string, index: number): Command {
+function randomCommand(random: Random, service: string, index: number, bakeMs: number): Command {
   return random.weighted<() => Command>([
-    [5, () => ({ do: 'drop', service, build: randomBuild(random, `d${index}`, 0.5) })],
-    [4, () => ({ do: 'swap', service, build: randomBuild(random, `s${index}`, 0.5), supersede: random.chance(0.6) })],
+    [5, () => ({ do: 'drop', service, build: randomBuild(random, `d${index}`, 0.5, bakeMs) })],
+    [4, () => ({ do: 'swap', service, build: randomBuild(random, `s${index}`, 0.5, bakeMs), supersede: random.chance(0.6) })],
     [3, () => ({ do: 'rollback', service, to: random.chance(0.6) ? 'before' : 'any' })],
     [1, () => ({ do: 'restart', service })],
     [1.5, () => ({ do: 'undo', service, how: random.chance(0.5) ? 'aborted' : 'timed-out' })],
@@ -108,7 +113,7 @@ function randomCommand(random: Random, service: string, index: number): Command 
   ])()
 }
 
-function randomBuild(random: Random, key: string, good: number): Build {
+function randomBuild(random: Random, key: string, good: number, bakeMs: number): Build {
   const build: Build = {
     key, takesIn: true, bootMs: random.between(1, random.chance(0.3) ? 600 : 60), health: 'good', crash: null, sickAfterMs: null,
     term: random.weighted([[6, 'quick'], [2, 'slow'], [1, 'ignored']] as const),
@@ -119,7 +124,8 @@ function randomBuild(random: Random, key: string, good: number): Build {
     [2, () => ({ ...build, health: random.chance(0.5) ? 'never' : 'late' })],
     [2, () => ({ ...build, crash: { afterMs: random.between(0, 40), times: random.weighted([[3, 1], [1, 8]] as const) } })],
     [5, () => ({ ...build, crash: { afterMs: random.between(20, 2_500), times: random.weighted([[4, 1], [2, 2], [1, 7]] as const) } })],
-    [4, () => ({ ...build, sickAfterMs: random.between(0, 2_000) })],
+    // Some are found out just as their bake ends.
+    [4, () => ({ ...build, sickAfterMs: random.chance(0.5) ? random.between(0, 2_000) : Math.max(0, bakeMs - random.between(70, 110)) })],
   ])()
 }
 

@@ -152,6 +152,39 @@ export const removedRules: readonly RemovedRule[] = [
     caughtBy: ['I10 fallback'],
   },
   {
+    rule: 'section 3, "a worker that does not acknowledge the prepare in time: the flip is undone"',
+    without: 'a flip waits for its workers for ever',
+    parts: { ...production, committer: tampered((committer, input) => (input.type === 'timeout' && input.phase === 'prepare' ? [] : committer.handle(input))) },
+    caughtBy: ['I9 no one waits for ever'],
+  },
+  {
+    rule: 'section 4, step 6: "probe the old one, flip back"',
+    without: 'the bake may end before the old release has answered',
+    parts: {
+      ...production,
+      step(state, event) {
+        if (state.tentative !== null) state.tentative.probing = false
+        return production.step(state, event)
+      },
+    },
+    caughtBy: ['I12 bake'],
+  },
+  {
+    rule: 'section 3, "an agent that comes back compares the two": journal and table',
+    without: 'it believes that the table is as it was last told',
+    parts: {
+      ...production,
+      recover: (state, world) => production.recover(state, { ...world, committed: state.committed, committedNumber: state.committedNumber }),
+    },
+    caughtBy: ['I3 nothing lost', 'I7 once', 'L liveness', 'Q rest'],
+  },
+  {
+    rule: 'section 3: the workers of a dead master serve on with their table until they have left',
+    without: 'the new master does not wait for them before it says quiet',
+    parts: { ...production, countsOrphans: false },
+    caughtBy: ['I3 nothing lost'],
+  },
+  {
     rule: 'section 3, and promise 6: a new master adopts only what still runs',
     without: 'a new master begins with the table as it was',
     parts: { ...production, withoutDeadTargets: (table, epoch) => ({ ...table, epoch, number: table.number + 1 }) },

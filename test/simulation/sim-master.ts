@@ -38,7 +38,7 @@ export class SimMaster extends SimProcess {
     this.#settled = settled
     this.#orphans = [...world.workers]
     this.#quiet = new QuietWatch((release) => this.#tell({ type: 'quiet', release }))
-    this.#quiet.setOrphans(this.#orphans.length)
+    if (world.parts.countsOrphans) this.#quiet.setOrphans(this.#orphans.length)
     this.onDeath(() => {
       for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
     })
@@ -46,7 +46,7 @@ export class SimMaster extends SimProcess {
     for (const orphan of this.#orphans) {
       orphan.onDeath(() => world.clock.after(latency(world.random), this, () => {
         this.#orphans = this.#orphans.filter((one) => one !== orphan)
-        this.#quiet.setOrphans(this.#orphans.length)
+        if (world.parts.countsOrphans) this.#quiet.setOrphans(this.#orphans.length)
       }))
     }
   }
