@@ -16,6 +16,8 @@ import { readFolder } from './read-folder.ts'
 import type { ReleasesWatch, WatchEdges, WatchReleasesOptions } from './releases-watch.ts'
 import { clockIsOurs, folderFacts, judgeFolder, judgeGroup, missing, ourselves, prepareFolder } from './safe-folder.ts'
 
+export type { WatchedDrop } from './identity.ts'
+export type { Notice, NoticeCode } from './notice.ts'
 export { readDrop } from './read-drop.ts'
 export type { ReleasesWatch, WatchReleasesOptions } from './releases-watch.ts'
 
