@@ -43,6 +43,7 @@ export class Attempt implements UpstreamListener {
   readonly #owner: AttemptOwner
   #over = false
   #interim = 0
+  #reused = false
   #giveUpDial: (() => void) | null = null
   #upstream: Upstream | null = null
   #request: ClientRequest | null = null
@@ -61,6 +62,11 @@ export class Attempt implements UpstreamListener {
     return this.#reply?.endedEarly === true
   }
 
+  /** It went over a connection that had been used before, which may have been closed for that alone. */
+  get reused(): boolean {
+    return this.#reused
+  }
+
   get tunnelled(): boolean {
     return this.#tunnel !== null
   }
@@ -71,6 +77,7 @@ export class Attempt implements UpstreamListener {
     const { release, target } = this.visit
     const pooled = fresh ? null : this.#house.pool.take(release, !this.#client.repeatable)
     if (pooled !== null) {
+      this.#reused = true
       this.#send(pooled)
       return
     }

@@ -33,6 +33,8 @@ export class Exchange implements Occupant, AttemptOwner {
   #failed: Set<ReleaseId> | null = null
   #dials = 0
   #retried = false
+  /** A connection made for this request was closed without a word. */
+  #deserted = false
   #over = false
   #pending: PendingPick | null = null
   #attempt: Attempt | null = null
@@ -107,11 +109,21 @@ export class Exchange implements Occupant, AttemptOwner {
     this.#pick(this.#client)
   }
 
+  /**
+   * A request that may be repeated is tried once more, on a new connection. Where a new connection ends like this the
+   * release itself is going: it counts as failed, so that a fallback is taken where there is one.
+   */
   unanswered(error: Error): void {
     const client = this.#client
-    if (client?.repeatable === true && !this.#retried) {
+    const attempt = this.#attempt
+    if (client?.repeatable === true && attempt !== null && (attempt.reused || !this.#deserted)) {
       this.#retried = true
-      this.#attempt?.end('retried')
+      if (!attempt.reused) {
+        this.#deserted = true
+        this.#failed ??= new Set()
+        this.#failed.add(attempt.visit.release)
+      }
+      attempt.end('retried')
       this.#pick(client)
       return
     }

@@ -128,6 +128,23 @@ describe('an upstream that dies before its reply', () => {
     expect(client.statuses).toEqual([200, 200])
   })
 
+  test('a release that accepts and closes again while it goes down counts as failed, behind a stale connection too', async () => {
+    // The first request is answered; the connection dies on the second, and every new one after it.
+    let requests = 0
+    const dying = await startRawBackend((socket) => {
+      socket.on('data', () => { requests += 1; if (requests === 1) socket.write(ok); else socket.resetAndDestroy() })
+    })
+    const old = await startRawBackend((socket) => { socket.on('data', () => socket.write(ok)) })
+    const { port, picker, front } = await startFront(({ failed }) => (failed?.has('new') === true ? target(old.port, 'old') : target(dying.port, 'new')))
+    const client = new RawClient(port).send(get)
+    await until('an idle connection', () => front.idleUpstreams('new') === 1)
+    client.send(get)
+    await until('the second reply', () => client.statuses.length === 2)
+    expect(client.statuses).toEqual([200, 200])
+    await until('the visits to end', () => picker.ends.flat().length === 4)
+    expect(picker.visits.map((visit) => [visit.release, ...visit.ends])).toEqual([['new', 'complete'], ['new', 'retried'], ['new', 'retried'], ['old', 'complete']])
+  })
+
   test('a second death is 502 and lost', async () => {
     const upstream = await mortal(5)
     const { port, picker } = await startFront(upstream.port)
