@@ -30,7 +30,8 @@ export const mostAttempts = 3
  * | tentative                  | the fallback       | the flip-back was committed: finished                               |
  * | tentative, its process gone| the tentative one  | flip back                                                           |
  * | leaving                    | anything           | drained or stopped again; gone: forgotten                           |
- * | not in the journal         | –                  | a stray process is stopped                                          |
+ * | not in the journal         | it, and it runs    | taken as confirmed: what serves is never stopped for want of a note |
+ * | not in the journal         | something else     | a stray process is stopped                                          |
  *
  * "New master" means that the data plane was started afresh: a tentative release never boots again, nor stays.
  */
@@ -43,6 +44,7 @@ export function recover(state: ServiceState, world: World): SwapEffect[] {
   state.refusals = 0
   state.closing = false
 
+  keepUnknownLive(state, world, effects)
   takeStock(state, world, effects)
   if (state.swap !== null) recoverSwap(state, world, effects)
   if (state.tentative !== null) recoverTentative(state, world, effects)
@@ -50,6 +52,24 @@ export function recover(state: ServiceState, world: World): SwapEffect[] {
   for (const leaving of state.leaving) askToLeave(state, leaving, effects)
   settle(state, effects)
   return effects
+}
+
+/**
+ * What is live and runs is never stopped for want of a journal: it is taken as confirmed. How it was started is not
+ * known any more, so it cannot be restarted; the next deploy mends that.
+ */
+function keepUnknownLive(state: ServiceState, world: World, effects: SwapEffect[]): void {
+  const { live } = world.committed
+  const found = live === null ? undefined : world.running.get(live)
+  if (live === null || found === undefined || findRelease(state, live) !== undefined) return
+  const number = Number(live.slice(1))
+  state.releases.push({
+    id: live, number, name: null, source: '', dropKey: null, origin: 'start', noticedAt: 0, boot: null,
+    process: { ...found, healthy: true }, everConfirmed: true, outcome: null,
+  })
+  state.nextNumber = Math.max(state.nextNumber, number + 1)
+  state.confirmed = live
+  effects.push({ do: 'note', release: live, what: 'it is live but the journal does not know it; deploy again, so that it could be restarted' })
 }
 
 /** Which of the processes in the journal still run, and which that run are nobody's. */
