@@ -1,4 +1,3 @@
-import { mkdirSync, writeFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
@@ -6,17 +5,16 @@ import { lastLines, sizeOf } from '../boot/last-lines.ts'
 import { planBoot, realFolder } from '../boot/plan.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import type { Failure } from '../control/shapes.ts'
-import { diffManifests, takeManifest, type Manifest } from '../drops/manifest.ts'
 import { checkHealth } from '../health/check.ts'
-import { portBelongsTo, portsOf, waitingConnections } from '../health/port-owner.ts'
+import { portBelongsTo } from '../health/port-owner.ts'
 import { probe, type ProbeResult } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
+import { whyUnhealthy } from '../health/why-unhealthy.ts'
 import type { MasterLink } from '../master-link.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { failureAt } from '../swap/swap.ts'
 import type { ReleaseRecord } from '../swap/state.ts'
-
-const mostFiles = 200_000
+import { Manifests } from './manifests.ts'
 
 /** How far a boot has come, for the case that its process ends before its check does. */
 interface Trial {
@@ -33,6 +31,8 @@ export interface BootsOptions {
   readonly logFile: (release: string) => string
   /** The config as it is now, read again. Throws GracerError where it is not valid. */
   readonly config: () => ServiceConfig
+  /** The releases that were booted from the same folder before this one, oldest first. */
+  readonly earlier: (record: ReleaseRecord) => readonly string[]
   readonly dispatch: (event: SwapEvent) => void
   /** For the terminal and the story: how the checking goes on. `repeated`: it says no more than the one before. */
   readonly detail: (release: string, detail: string, repeated: boolean) => void
@@ -42,7 +42,7 @@ export interface BootsOptions {
 export class Boots {
   readonly #options: BootsOptions
   readonly #configs = new Map<string, ServiceConfig>()
-  readonly #manifests = new Map<string, Promise<Manifest | GracerError>>()
+  readonly #manifests: Manifests
   readonly #logFrom = new Map<string, number>()
   readonly #trials = new Map<string, Trial>()
   readonly #checks = new Map<string, AbortController>()
@@ -54,7 +54,7 @@ export class Boots {
 
   constructor(options: BootsOptions) {
     this.#options = options
-    mkdirSync(join(options.folder, 'manifests'), { recursive: true, mode: 0o700 })
+    this.#manifests = new Manifests({ folder: join(options.folder, 'manifests'), earlier: options.earlier })
   }
 
   configOf(release: string): ServiceConfig {
@@ -72,9 +72,8 @@ export class Boots {
       const current = config()
       this.#configs.set(record.id, current)
       const source = realFolder(record.source)
-      await this.#checkUnchanged(record, source)
-      // Beside the boot: it need not be known before the health check has passed.
-      if (record.dropKey !== null) this.#manifests.set(record.id, takeManifest(source, { maxFiles: mostFiles }).catch(asGracerError))
+      await this.#manifests.checkUnchanged(record, source, current.releases)
+      this.#manifests.take(record, source, current.releases)
       dispatch({ type: 'taken-in', release: record.id, plan: planBoot(current, source) })
     } catch (error) {
       dispatch({ type: 'take-in-failed', release: record.id, failure: failureAt('take-in', withHint(error as Error)) })
@@ -125,7 +124,7 @@ export class Boots {
     this.#ready.delete(record.id)
     if (!result.healthy) {
       const failure = this.#withLastWords(record.id, result.failure)
-      return this.#options.dispatch({ type: 'unhealthy', release: record.id, pid: running.pid, failure: { ...failure, message: failure.message + whyUnhealthy(record, result.failure) } })
+      return this.#options.dispatch({ type: 'unhealthy', release: record.id, pid: running.pid, failure: { ...failure, message: failure.message + whyUnhealthy({ ...running, socket: record.boot?.socket ?? 'inherit' }, failure) } })
     }
     const trouble = await this.#beforeFlip(record)
     if (control.signal.aborted) return
@@ -199,6 +198,7 @@ export class Boots {
     this.#ready.delete(release)
     this.#logFrom.delete(release)
     this.#trials.delete(release)
+    this.#manifests.forget(release)
     this.unverified.delete(release)
   }
 
@@ -211,38 +211,13 @@ export class Boots {
       if (owner === 'unknown') this.unverified.add(record.id)
       else this.unverified.delete(record.id)
     }
-    const taken = await this.#manifests.get(record.id)
-    if (taken === undefined) return null
-    if (taken instanceof GracerError) return failureAt('take-in', withHint(taken))
-    const now = await takeManifest(record.source, { maxFiles: mostFiles }).catch(asGracerError)
-    if (now instanceof GracerError) return failureAt('take-in', withHint(now))
-    const difference = diffManifests(taken, now)
-    // What a release adds at its boot (logs, caches) is its own affair; what it was made of must be what was taken in.
-    if (difference !== null && (difference.counts.changed > 0 || difference.counts.removed > 0)) {
-      return failureAt('take-in', `its folder changed while it was being booted: ${difference.message}. Move builds in with a rename, or put NAME.ready beside them when they are whole`)
-    }
-    writeFileSync(this.#manifestFile(record.id), JSON.stringify(now), { mode: 0o600 })
-    return null
-  }
-
-  /** A later boot of a drop (a rollback) must find what was taken in then. */
-  async #checkUnchanged(record: ReleaseRecord, source: string): Promise<void> {
-    if (!record.everConfirmed || record.dropKey === null) return
-    let then: Manifest
     try {
-      then = JSON.parse(readFileSync(this.#manifestFile(record.id), 'utf8')) as Manifest
-    } catch {
-      return
+      const change = await this.#manifests.changeSinceTakeIn(record, this.configOf(record.id).releases)
+      if (change === null) return null
+      return failureAt('take-in', `its folder changed while it was being booted: ${change}. Move builds in with a rename, or put NAME.ready beside them when they are whole`)
+    } catch (error) {
+      return failureAt('take-in', withHint(error as Error))
     }
-    const difference = diffManifests(then, await takeManifest(source, { maxFiles: mostFiles }))
-    if (difference === null || (difference.counts.changed === 0 && difference.counts.removed === 0)) return
-    throw new GracerError(`the folder of ${record.name ?? record.id} is not what it was when it was live: ${difference.message}`, {
-      code: 'drop-changed', hint: `To deploy it as it is now, name it: gracer swap ${record.name ?? record.source}`,
-    })
-  }
-
-  #manifestFile(release: string): string {
-    return join(this.#options.folder, 'manifests', `${release}.json`)
   }
 
   #withLastWords(release: string, failure: Failure): Failure {
@@ -254,32 +229,6 @@ export class Boots {
     controls.get(release)?.abort()
     controls.delete(release)
   }
-}
-
-/** What can be seen of a release that never answered well, as the end of a sentence; '' where its reply says enough. */
-function whyUnhealthy(record: ReleaseRecord, failure: Failure): string {
-  const { lastStatus: status, lastLocation } = failure
-  if (status !== null && status >= 300 && status < 400) {
-    const where = lastLocation === null ? 'elsewhere' : 'there'
-    return `. Redirects are not followed: set health.path to one that answers by itself, or health.host and health.headers (such as X-Forwarded-Proto: https) to what keeps it from sending the probe ${where}`
-  }
-  if (status === 404) return '. Set health.path to one that it serves'
-  if (status === 401 || status === 403) return '. Set health.path to one that needs no login, or health.headers to what lets the probe in'
-  if (status !== null || record.process === null) return ''
-  const { pid, port } = record.process
-  const elsewhere = portsOf(pid).filter((other) => other !== port)
-  if (elsewhere.length > 0) return `; it listens on port ${elsewhere.join(', ')} and not on the one given to it in PORT (${port})`
-  const waiting = waitingConnections(port)
-  if (record.boot?.socket === 'port') {
-    if (waiting === null) return `; it does not listen on the port given to it in PORT (${port}), nor on any other`
-    return waiting === 0 ? '; it accepts connections there and does not answer' : '; it listens there and accepts no connection: something keeps it busy'
-  }
-  if (waiting === 0) return '; it accepts connections on the socket passed to it and does not answer'
-  return '; it has accepted no connection on the socket passed to it (descriptor 3, LISTEN_FDS), and listens nowhere else: it never called listen, or something keeps it busy'
-}
-
-function asGracerError(error: unknown): GracerError {
-  return error instanceof GracerError ? error : new GracerError((error as Error).message, { code: 'take-in-failed', cause: error })
 }
 
 export function withHint(error: Error): string {

@@ -70,6 +70,7 @@ export class ServiceRunner {
     this.story = new Story(join(options.folder, 'story.jsonl'))
     this.boots = new Boots({
       service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config,
+      earlier: (record) => this.#state.releases.filter((other) => other.source === record.source && other.number < record.number).map((other) => other.id),
       dispatch: (event) => this.dispatch(event),
       detail: (release, detail, repeated) => this.#progress(release, 'checking', detail, repeated),
     })
