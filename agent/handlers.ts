@@ -2,6 +2,7 @@ import { GracerError } from '../inherit/gracer-error.ts'
 import { formatDuration } from './config/units.ts'
 import type { ControlEvent, ControlHandlers } from './control/handlers.ts'
 import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './control/shapes.ts'
+import { identityKey, type Drop } from './drop.ts'
 import type { MasterLink } from './master-link.ts'
 import { findRecord, findTarget, type Found } from './service/find-target.ts'
 import { nextStep } from './service/next-step.ts'
@@ -35,7 +36,10 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     const { state } = service.runner
     const record = label === null ? (state.releases.at(-1) ?? null) : findRecord(state, label)
     if (record !== null) return record
-    throw new GracerError(label === null ? 'nothing has been deployed yet' : `there is no release ${label}`, { code: 'no-such-release', exitCode: 2, hint: 'gracer status lists what there is.' })
+    if (label === null) throw new GracerError('nothing has been deployed yet', { code: 'no-such-release', exitCode: 2, hint: 'Copy a build into the releases folder, or name one: gracer swap PATH.' })
+    const drop = service.drops?.find(label) ?? null
+    if (drop === null) throw new GracerError(`there is no release ${label}`, { code: 'no-such-release', exitCode: 2, hint: 'gracer status lists what there is.' })
+    throw neverBooted(state, drop)
   }
 
   const status = async (): Promise<Status> => {
@@ -136,6 +140,15 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     },
     down: () => link.say({ type: 'down' }),
   }
+}
+
+/** A drop that never became a release: it waits, or did not wait long enough. */
+function neverBooted(state: Readonly<ServiceState>, { identity }: Drop): GracerError {
+  const { name } = identity
+  const waits = state.waiting?.dropKey === identityKey(identity)
+  if (waits) return new GracerError(`${name} was dropped and waits for the swap under way`, { code: 'waiting', exitCode: 2, hint: 'gracer status shows both.' })
+  const why = state.tried[identityKey(identity)] === 'superseded' ? ': a newer drop took its place in the waiting slot' : ''
+  return new GracerError(`${name} was dropped and never booted${why}`, { code: 'never-booted', exitCode: 2, hint: `To deploy it all the same: gracer swap ${name}` })
 }
 
 /** The remark about what was named is told with the first phase. */
