@@ -192,7 +192,7 @@ export class Checks {
     this.deploys.asked(command, agent)
   }
 
-  answered(command: number, _outcome: string): void {
+  answered(command: number): void {
     this.deploys.answered(command)
   }
 

@@ -200,7 +200,7 @@ export class SimAgent extends SimProcess {
         if (!this.ghost) world.checks.outcome(state, effect.release)
         break
       case 'answer':
-        if (!this.ghost) world.checks.answered(effect.command, effect.outcome)
+        if (!this.ghost) world.checks.answered(effect.command)
         break
       case 'follow':
         if (!this.ghost) world.checks.follows(effect.command, service, effect.release)

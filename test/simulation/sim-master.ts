@@ -1,6 +1,7 @@
 import type { CommitterEffect, CommitterInput } from '../../proxy/master/committer.ts'
 import { QuietWatch } from '../../proxy/master/quiet-watch.ts'
 import { protocolVersion, type DrainDeadlines, type FromAgent, type FromWorker, type ToAgent, type ToWorker } from '../../proxy/messages.ts'
+import { Backends } from './backends.ts'
 import { Channel, latency } from './network.ts'
 import type { CommitterPart } from './parts.ts'
 import { SimProcess } from './process.ts'
@@ -19,7 +20,7 @@ export class SimMaster extends SimProcess {
   readonly #world: World
   readonly #toWorkers = new Map<number, { readonly worker: SimWorker; readonly channel: Channel<ToWorker> }>()
   #toAgent: Channel<ToAgent> | null = null
-  readonly #backends = new Map<string, SimBackend>()
+  readonly #backends: Backends
   readonly #quiet: QuietWatch
   #orphans: SimWorker[]
   /** An agent has settled what the last master left: until then each is told that the master is new. */
@@ -42,7 +43,7 @@ export class SimMaster extends SimProcess {
     this.onDeath(() => {
       for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
     })
-    for (const backend of inherited) this.#mind(backend)
+    this.#backends = new Backends(world, this, inherited, (message) => this.#tell(message))
     for (const orphan of this.#orphans) {
       orphan.onDeath(() => world.clock.after(latency(world.random), this, () => {
         this.#orphans = this.#orphans.filter((one) => one !== orphan)
@@ -87,7 +88,7 @@ export class SimMaster extends SimProcess {
     world.agents.add(agent)
     this.#toAgent = new Channel(world.clock, world.random, { from: this, to: agent, deliver: (message) => agent.receive(message), broken: () => agent.die() })
     agent.onDeath(() => world.clock.after(latency(world.random), this, () => this.agentGone(agent)))
-    const backends = [...this.#backends.values()].map((one) => ({ service: one.service, release: `${one.service}.${one.id}`, pid: one.pid, port: one.port, adopted: false }))
+    const backends = this.#backends.list()
     world.note(`master starts agent of epoch ${epoch}${this.#settled ? '' : ', the master is new'}; running: ${backends.map((one) => one.release).join(' ') || 'none'}`)
     this.#tell({ type: 'hello', protocol: protocolVersion, epoch, table: this.committer.table, backends, listen: [], masterPid: 1, masterIsNew: !this.#settled })
   }
@@ -122,13 +123,11 @@ export class SimMaster extends SimProcess {
         this.handle({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
         break
       case 'spawn':
-        if (obeys && !this.#stopping) this.#spawn(message.order.service, message.order.release)
+        if (obeys && !this.#stopping) this.#backends.spawn(message.order.service, message.order.release)
         break
-      case 'signal': {
-        const backend = this.#backends.get(message.release)
-        if (obeys && backend !== undefined) this.#signal(backend, message.signal, message.epoch)
+      case 'signal':
+        if (obeys) this.#backends.signal(message.release, message.signal, message.epoch)
         break
-      }
       case 'drain':
         if (obeys) this.#drain(message.release, message.deadlines)
         break
@@ -184,7 +183,7 @@ export class SimMaster extends SimProcess {
       this.#onQuiesced = null
       for (const worker of this.workers) this.#sendTo(worker.id, { type: 'leave', deadlines: deadlines(world) })
       this.#whenGone(() => {
-        for (const backend of this.#backends.values()) this.#signal(backend, 'SIGKILL', null)
+        for (const { release } of this.#backends.list()) this.#backends.signal(release, 'SIGKILL', null)
         ended()
       })
     }
@@ -267,36 +266,6 @@ export class SimMaster extends SimProcess {
         break
       }
     }
-  }
-
-  #spawn(service: string, release: string): void {
-    const world = this.#world
-    if (this.#backends.has(release)) {
-      world.note(`master does not start ${release}: it runs already`)
-      this.#tell({ type: 'spawn-failed', release, code: 'already-running', message: `a process of release ${release} runs already`, hint: null })
-      return
-    }
-    const backend = world.startBackend(service, release.slice(service.length + 1))
-    this.#mind(backend)
-    world.note(`master starts ${backend.name} on port ${backend.port}`)
-    this.#tell({ type: 'spawned', release, pid: backend.pid, port: backend.port })
-  }
-
-  #mind(backend: SimBackend): void {
-    const release = `${backend.service}.${backend.id}`
-    const world = this.#world
-    this.#backends.set(release, backend)
-    backend.onDeath(() => world.clock.after(latency(world.random), this, () => {
-      if (this.#backends.get(release) === backend) this.#backends.delete(release)
-      this.#tell({ type: 'exited', release, pid: backend.pid, code: null, signal: null })
-    }))
-  }
-
-  #signal(backend: SimBackend, signal: 'SIGTERM' | 'SIGKILL', epoch: number | null): void {
-    if (!backend.alive) return
-    this.#world.note(`master sends ${signal} to ${backend.name}`)
-    this.#world.checks.signalled(backend, signal, epoch)
-    backend.signal(signal)
   }
 
   /** `release` carries the number of the order: an answer to an earlier order is no answer to this one. */

@@ -9,8 +9,6 @@ export class SimRequest {
   worker: SimWorker | null = null
   /** The highest `since` by which somebody had a full reply when this request began. */
   readonly floor: number
-  /** On a connection to the worker of a dead master that was kept alive. */
-  keptAlive = false
   state: 'arriving' | 'parked' | 'held' | 'picked' | 'sent' | 'ended' = 'arriving'
   failed: Set<string> | null = null
   release: string | null = null

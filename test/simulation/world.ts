@@ -18,7 +18,7 @@ import type { SimWorker } from './sim-worker.ts'
 
 const mostSteps = 60_000
 
-/** What a boot behaves like whose build nobody described: the release that was live at the beginning, or a restart of it. */
+/** The release that was live at the beginning, and a restart of it. */
 const plainBuild: Build = Object.freeze({ key: 'plain', takesIn: true, bootMs: 8, health: 'good', crash: null, sickAfterMs: null, term: 'quick' })
 
 /** One machine: its processes, its disk, its clock, and everything that may be asked of it. */
@@ -252,7 +252,6 @@ export class World {
     }
     for (const request of this.#queue.splice(0)) {
       const worker = leaving.length > 0 && this.random.chance(0.3) ? this.random.pick(leaving) : this.random.pick(accepting)
-      request.keptAlive = worker.leaving
       this.#arrive(request, worker)
     }
   }
