@@ -12,6 +12,8 @@ interface Waiter {
   readonly request: PickRequest
   readonly since: number
   state: 'parked' | 'held'
+  /** While it is held: why, as the newest table says. */
+  reason: string | null
   holdTimer: NodeJS.Timeout | null
 }
 
@@ -54,7 +56,7 @@ export class WaitingPicker implements Picker {
       request.refused(holdFull)
       return done
     }
-    const waiter: Waiter = { request, since: nowUs(), state: 'parked', holdTimer: null }
+    const waiter: Waiter = { request, since: nowUs(), state: 'parked', reason: null, holdTimer: null }
     this.#waiters.add(waiter)
     this.parked += 1
     if (decision.kind === 'hold') this.#hold(waiter, decision)
@@ -79,6 +81,7 @@ export class WaitingPicker implements Picker {
           break
         case 'hold':
           if (waiter.state === 'parked') this.#hold(waiter, decision)
+          else waiter.reason = decision.route.reason
           break
         case 'park':
           break
@@ -101,11 +104,12 @@ export class WaitingPicker implements Picker {
 
   #hold(waiter: Waiter, decision: Extract<Decision, { kind: 'hold' }>): void {
     waiter.state = 'held'
+    waiter.reason = decision.route.reason
     this.parked -= 1
     this.held += 1
     waiter.holdTimer = setTimeout(() => {
       this.#remove(waiter)
-      waiter.request.refused(holdTimedOut(decision.route.reason))
+      waiter.request.refused(holdTimedOut(waiter.reason))
     }, decision.route.settings.holdTimeoutMs - waitedMs(waiter.request))
     if (decision.route.state === 'serving') {
       this.#redial ??= setTimeout(() => {

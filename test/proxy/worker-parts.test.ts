@@ -114,6 +114,18 @@ describe('the picker', () => {
     expect(picker.held).toBe(0)
   })
 
+  it('says why it could not answer as the newest table says it, whatever it was held for at first', () => {
+    vi.useFakeTimers()
+    const { routes, picker } = worker()
+    routes.apply({ type: 'table', table: tableOf({}) })
+    const refusals: Refusal[] = []
+    picker.pick({ service: 'shop', arrivedAt: process.hrtime.bigint(), failed: new Set(['v1']), picked: () => {}, refused: (refusal) => refusals.push(refusal) })
+    routes.apply({ type: 'table', table: { ...tableOf({ state: 'holding', live: null, reason: 'release v1 is restarting' }), number: 99 } })
+    picker.wake()
+    vi.advanceTimersByTime(1_000)
+    expect(refusals).toMatchObject([{ code: 'hold-timeout', reason: 'No release could answer in time: release v1 is restarting.' }])
+  })
+
   it('refuses at once where nothing is coming', () => {
     const { routes, pick } = worker()
     routes.apply({ type: 'table', table: tableOf({ state: 'down', live: null, reason: 'No release is live: v1 failed' }) })
