@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { GracerError } from '../inherit/gracer-error.ts'
 import { openLog } from '../proxy/log.ts'
+import { keepConfig, keptConfig } from './config/kept.ts'
 import { loadConfig } from './config/load.ts'
-import type { ServiceConfig } from './config/types.ts'
+import type { Config, ServiceConfig } from './config/types.ts'
 import { startControlServer } from './control/server.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
@@ -46,8 +48,31 @@ setInterval(() => {
   }
 }, ownLogLookMs)
 
-const readAll = (): ReturnType<typeof loadConfig> => loadConfig({ ...(start.configFile === null ? {} : { file: start.configFile }), cwd: start.cwd, overrides: start.overrides })
-const config = readAll()
+const keptPath = join(state.path, 'config.json')
+
+function readAll(): Config {
+  const read = loadConfig({ ...(start.configFile === null ? {} : { file: start.configFile }), cwd: start.cwd, overrides: start.overrides })
+  try {
+    keepConfig(keptPath, read)
+  } catch (error) {
+    log.warn('config.not-kept', { path: keptPath, error: (error as Error).message })
+  }
+  return read
+}
+
+/** A config that became invalid since refuses swaps; it must not keep an agent from looking after what runs. */
+function readFirst(): Config {
+  try {
+    return readAll()
+  } catch (error) {
+    const kept = keptConfig<Config>(keptPath)
+    if (kept === null) throw error
+    log.error('config.invalid', { error: (error as Error).message }, 'The config is not valid; until it is, the last valid one is used and swaps are refused.')
+    return kept
+  }
+}
+
+const config = readFirst()
 
 function readService(name: string): ServiceConfig {
   const found = readAll().services.find((service) => service.name === name)
@@ -58,7 +83,7 @@ function readService(name: string): ServiceConfig {
 const services = new Map(
   config.services.map((one) => [
     one.name,
-    new Service({ name: one.name, link, state, log, readConfig: () => readService(one.name), workingFolder: one.releases === null ? config.base : null }),
+    new Service({ config: one, link, state, log, readConfig: () => readService(one.name), workingFolder: one.releases === null ? config.base : null }),
   ]),
 )
 link.listen((message) => {

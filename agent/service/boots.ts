@@ -1,8 +1,10 @@
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
 import { lastLines, sizeOf } from '../boot/last-lines.ts'
 import { planBoot, realFolder } from '../boot/plan.ts'
+import { keepConfig, keptConfig } from '../config/kept.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import type { Failure } from '../control/shapes.ts'
 import { checkHealth } from '../health/check.ts'
@@ -31,6 +33,8 @@ export interface BootsOptions {
   readonly logFile: (release: string) => string
   /** The config as it is now, read again. Throws GracerError where it is not valid. */
   readonly config: () => ServiceConfig
+  /** The last config that was valid. */
+  readonly lastConfig: () => ServiceConfig
   /** The releases that were booted from the same folder before this one, oldest first. */
   readonly earlier: (record: ReleaseRecord) => readonly string[]
   readonly dispatch: (event: SwapEvent) => void
@@ -54,13 +58,13 @@ export class Boots {
 
   constructor(options: BootsOptions) {
     this.#options = options
+    mkdirSync(join(options.folder, 'configs'), { recursive: true, mode: 0o700 })
     this.#manifests = new Manifests({ folder: join(options.folder, 'manifests'), earlier: options.earlier })
   }
 
+  /** The config that the release was taken in with: it is probed and drained by that, whatever the file says by now. */
   configOf(release: string): ServiceConfig {
-    const known = this.#configs.get(release)
-    if (known !== undefined) return known
-    const config = this.#options.config()
+    const config = this.#configs.get(release) ?? keptConfig<ServiceConfig>(this.#configFile(release)) ?? this.#options.lastConfig()
     this.#configs.set(release, config)
     return config
   }
@@ -71,6 +75,7 @@ export class Boots {
     try {
       const current = config()
       this.#configs.set(record.id, current)
+      keepConfig(this.#configFile(record.id), current)
       const source = realFolder(record.source)
       await this.#manifests.checkUnchanged(record, source, current.releases)
       this.#manifests.take(record, source, current.releases)
@@ -195,6 +200,7 @@ export class Boots {
 
   forget(release: string): void {
     this.unwatch(release)
+    this.#configs.delete(release)
     this.#ready.delete(release)
     this.#logFrom.delete(release)
     this.#trials.delete(release)
@@ -218,6 +224,10 @@ export class Boots {
     } catch (error) {
       return failureAt('take-in', withHint(error as Error))
     }
+  }
+
+  #configFile(release: string): string {
+    return join(this.#options.folder, 'configs', `${release}.json`)
   }
 
   #withLastWords(release: string, failure: Failure): Failure {

@@ -69,7 +69,7 @@ export class ServiceRunner {
     this.history = new History(join(options.folder, 'history.jsonl'))
     this.story = new Story(join(options.folder, 'story.jsonl'))
     this.boots = new Boots({
-      service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config,
+      service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config, lastConfig: options.lastConfig,
       earlier: (record) => this.#state.releases.filter((other) => other.source === record.source && other.number < record.number).map((other) => other.id),
       dispatch: (event) => this.dispatch(event),
       detail: (release, detail, repeated) => this.#progress(release, 'checking', detail, repeated),
@@ -276,16 +276,8 @@ export class ServiceRunner {
   }
 
   #deadlines(release: string): { timeoutMs: number; streamsMs: number; upgradedMs: number; spreadMs: number } {
-    const { drain } = this.#configOr(release)
+    const { drain } = this.boots.configOf(release)
     return { timeoutMs: drain.timeoutMs, streamsMs: drain.streamsMs, upgradedMs: drain.upgradedMs, spreadMs: drain.spreadMs }
-  }
-
-  #configOr(release: string): ServiceConfig {
-    try {
-      return this.boots.configOf(release)
-    } catch {
-      return this.#options.lastConfig()
-    }
   }
 
   // ── Processes ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,8 @@ const mostLogBytes = 16 * 1024 * 1024
 const logLookMs = 5_000
 
 export interface ServiceOptions {
-  readonly name: string
+  /** The last valid config: what the service begins with. */
+  readonly config: ServiceConfig
   readonly link: MasterLink
   readonly state: StateFolder
   readonly log: Log
@@ -41,12 +42,12 @@ export class Service {
 
   constructor(options: ServiceOptions) {
     this.#options = options
-    this.name = options.name
+    this.name = options.config.name
     this.workingFolder = options.workingFolder
-    this.#config = options.readConfig()
+    this.#config = options.config
     this.runner = new ServiceRunner({
-      service: options.name,
-      folder: options.state.serviceFolder(options.name),
+      service: this.name,
+      folder: options.state.serviceFolder(this.name),
       workingFolder: options.workingFolder,
       link: options.link,
       log: options.log,
@@ -167,7 +168,9 @@ export class Service {
       const release = new RegExp(`^${this.name.replaceAll('.', '\\.')}\\.(v\\d+)\\.log(\\.1)?$`).exec(name)?.[1]
       if (release !== undefined && !known.has(release)) rmSync(join(logs, name), { force: true })
     }
-    const manifests = join(this.#options.state.serviceFolder(this.name), 'manifests')
-    for (const name of readdirSync(manifests)) if (!known.has(basename(name, '.json'))) rmSync(join(manifests, name), { force: true })
+    for (const kind of ['manifests', 'configs']) {
+      const folder = join(this.#options.state.serviceFolder(this.name), kind)
+      for (const name of readdirSync(folder)) if (!known.has(basename(name, '.json'))) rmSync(join(folder, name), { force: true })
+    }
   }
 }

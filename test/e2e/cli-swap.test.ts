@@ -261,6 +261,18 @@ test('a config that is broken between two swaps: the swap exits with 2 and touch
   expect(after.services[0]?.releases.map((release) => [release.id, release.pid])).toEqual(before.services[0]?.releases.map((release) => [release.id, release.pid]))
   expect((await gracer.cli('restart')).code).toBe(2)
 
+  // An agent that has to start meanwhile uses the last config that was valid: it must look after what runs.
+  process.kill(before.agent.pid, 'SIGKILL')
+  const agent = await until('the next agent', async () => {
+    const now = await gracer.status().catch(() => null)
+    return now !== null && now.agent.pid !== before.agent.pid ? now : null
+  })
+  expect(agent.services[0]).toMatchObject({ live: before.services[0]?.live, confirmed: true })
+  expect(gracer.gracerLog().filter((line) => line.event === 'config.invalid')).toHaveLength(1)
+  expect((await gracer.cli('swap', path)).code).toBe(2)
+  events.close()
+  events = await Events.open(gracer)
+
   await moveIn(gracer, gated('dropped-with-bad-config').path, 'dropped-with-bad-config')
   const outcome: Outcome = await events.outcome('dropped-with-bad-config')
   expect(outcome).toMatchObject({ outcome: 'failed', failure: { stage: 'take-in' } })
