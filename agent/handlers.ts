@@ -73,7 +73,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       release = event.release
       forSwap(withRemark(found.remark, listener))(event)
     }
-    const command = runner.audience.command(following)
+    const command = runner.teller.audience.command(following)
     const timeoutMs = request.timeoutMs ?? health.deadlineMs + besideHealthMs
     const timer = setTimeout(() => {
       if (release !== null) runner.dispatch({ type: 'undo', release, how: 'timed-out', reason: `it had not flipped within ${formatDuration(timeoutMs)}` })
@@ -86,10 +86,10 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
 
   return {
     status,
-    history: (name, n): Receipt[] => serviceNamed(name).runner.history.newest(n),
+    history: (name, n): Receipt[] => serviceNamed(name).runner.teller.history.newest(n),
     explain(name, label): Explanation {
       const service = serviceNamed(name)
-      const { state, story, history } = service.runner
+      const { state, teller: { story, history } } = service.runner
       const record = recordOf(service, label)
       return {
         schema: 1, service: name, release: record.id, name: record.name, state: stateOf(state, record), live: labelOf(findRelease(state, state.committed.live)),
@@ -103,7 +103,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       return { release: labelOf(record) ?? record.id, file: service.logFile(record.id) }
     },
     events(listener) {
-      const ends = [...services.values()].map(({ runner }) => runner.audience.watch(listener))
+      const ends = [...services.values()].map(({ runner }) => runner.teller.audience.watch(listener))
       return () => ends.forEach((end) => end())
     },
     swap,
@@ -112,7 +112,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       const { runner } = service
       const to = label === null ? null : recordOf(service, label).id
       const remark = rollbackRemark(runner.state, to)
-      runner.dispatch({ type: 'rollback', to, command: runner.audience.command(withRemark(remark, listener)) })
+      runner.dispatch({ type: 'rollback', to, command: runner.teller.audience.command(withRemark(remark, listener)) })
     },
     restart(name, listener) {
       const service = serviceNamed(name)
@@ -120,7 +120,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       service.readConfig()
       const live = findRelease(runner.state, runner.state.committed.live) ?? findRelease(runner.state, runner.state.confirmed)
       if (live === undefined) throw new GracerError('there is no live release to restart', { code: 'nothing-live', exitCode: 2, hint: 'Deploy one: gracer swap PATH.' })
-      const command = runner.audience.command(forSwap(listener))
+      const command = runner.teller.audience.command(forSwap(listener))
       runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, name: live.name, dropKey: null, command, supersede: false, noticedAt: Date.now() } })
     },
     undo(name, label): Promise<Outcome> {
@@ -130,7 +130,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
         throw new GracerError(`${label} cannot be undone: it is not before its flip`, { code: 'too-late', exitCode: 4, hint: 'To go back to the release before it: gracer rollback.' })
       }
       return new Promise((resolve) => {
-        const end = runner.audience.watch((event) => {
+        const end = runner.teller.audience.watch((event) => {
           if (event.kind !== 'outcome' || event.release !== record.id) return
           end()
           resolve(event)

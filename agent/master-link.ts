@@ -1,6 +1,6 @@
 import { isMessage, sendToParent } from '../proxy/channel.ts'
 import type { ServiceFigures } from '../proxy/figures.ts'
-import type { DrainDeadlines, FromAgent, SpawnOrder, ToAgent } from '../proxy/messages.ts'
+import type { DrainDeadlines, DrainOrder, FromAgent, SpawnOrder, ToAgent } from '../proxy/messages.ts'
 import type { ProposedRoute } from '../proxy/table.ts'
 
 export type Hello = Extract<ToAgent, { type: 'hello' }>
@@ -59,8 +59,13 @@ export class MasterLink {
     this.say({ type: 'signal', epoch: this.hello.epoch, release, signal })
   }
 
-  drain(release: string, deadlines: DrainDeadlines): void {
-    this.say({ type: 'drain', epoch: this.hello.epoch, release, deadlines })
+  /** Returns the order's name, which the master's `quiet` carries. */
+  drain(release: string, deadlines: DrainDeadlines): DrainOrder {
+    const { epoch } = this.hello
+    const order = `${epoch}.${this.#next}`
+    this.#next += 1
+    this.say({ type: 'drain', epoch, release, order, deadlines })
+    return order
   }
 
   /** What all workers have counted, as of now; null where the master does not answer. */

@@ -12,6 +12,12 @@ export interface DrainDeadlines {
   readonly spreadMs: number
 }
 
+/**
+ * Names one order to drain, over all agents. A release may be drained, taken up again and drained once more: the word
+ * of the first drain says nothing about the second.
+ */
+export type DrainOrder = string
+
 export type ToWorker =
   /** The committed table, given before the worker listens and to resynchronise. */
   | { readonly type: 'table'; readonly table: Table }
@@ -21,8 +27,8 @@ export type ToWorker =
   | { readonly type: 'commit'; readonly flip: number; readonly table: Table }
   /** The flip is off: let the parked requests go to where they would have gone. */
   | { readonly type: 'undo'; readonly flip: number }
-  /** Say `quiet` once the release has nothing in flight here; end what outlives the deadlines. */
-  | { readonly type: 'drain'; readonly release: ReleaseId; readonly deadlines: DrainDeadlines }
+  /** Say `quiet` with this order once the release has nothing in flight here; end what outlives the deadlines. */
+  | { readonly type: 'drain'; readonly release: ReleaseId; readonly order: DrainOrder; readonly deadlines: DrainDeadlines }
   /** Answer with a ledger carrying this number. */
   | { readonly type: 'report'; readonly report: number }
   /** The release's process has ended: hand over its figures and keep nothing of it. */
@@ -41,7 +47,7 @@ export type FromWorker =
   | { readonly type: 'listen-failed'; readonly code: string; readonly message: string }
   | { readonly type: 'prepared'; readonly flip: number }
   | { readonly type: 'committed'; readonly number: number; readonly flip: number; readonly longestParkMs: number }
-  | { readonly type: 'quiet'; readonly release: ReleaseId }
+  | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'ledger'; readonly report: number | null; readonly ledger: WorkerLedger }
   | { readonly type: 'forgotten'; readonly figures: ReleaseFigures }
   /** A dial to live failed and the fallback was used; `number` is the table's. */
@@ -91,7 +97,7 @@ export type ToAgent =
   | { readonly type: 'spawn-failed'; readonly release: ReleaseId; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly type: 'notify'; readonly release: ReleaseId; readonly key: string; readonly value: string }
   | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null }
-  | { readonly type: 'quiet'; readonly release: ReleaseId }
+  | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
   | { readonly type: 'figures'; readonly request: number; readonly figures: readonly ServiceFigures[]; readonly workers: readonly number[] }
   /** Undo what is before its flip, take nothing new, then say `quiesced`. */
@@ -104,7 +110,7 @@ export type FromAgent =
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
   | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
   | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
-  | { readonly type: 'drain'; readonly epoch: number; readonly release: ReleaseId; readonly deadlines: DrainDeadlines }
+  | { readonly type: 'drain'; readonly epoch: number; readonly release: ReleaseId; readonly order: DrainOrder; readonly deadlines: DrainDeadlines }
   | { readonly type: 'report'; readonly request: number }
   | { readonly type: 'quiesced'; readonly deadlines: DrainDeadlines; readonly stopMs: number }
   | { readonly type: 'down' }

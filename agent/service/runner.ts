@@ -1,26 +1,20 @@
 import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
-import type { ToAgent } from '../../proxy/messages.ts'
+import type { DrainOrder, ToAgent } from '../../proxy/messages.ts'
 import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
 import type { ServiceConfig } from '../config/types.ts'
-import type { Outcome, OutcomeName, Phase, Progress } from '../control/shapes.ts'
 import { Journal } from '../journal.ts'
-import type { Figures, MasterLink } from '../master-link.ts'
+import type { MasterLink } from '../master-link.ts'
 import type { SwapEffect, SwapEvent } from '../swap/events.ts'
 import { recover } from '../swap/recover.ts'
 import { failureAt, step } from '../swap/swap.ts'
-import { findRelease, labelOf, nothingLive, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
-import { Audience } from './audience.ts'
+import { findRelease, nothingLive, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
 import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
-import { History } from './history.ts'
-import { hintFor } from './next-step.ts'
-import { Story } from './story.ts'
-import { releaseFigures, SwapRecord, tally } from './swap-record.ts'
+import { prune } from './prune-state.ts'
+import { releaseFigures } from './swap-record.ts'
+import { Teller } from './teller.ts'
 
-/** The outcome of a swap waits this long for the old release's end, so that the receipt can tell of it. */
-const stopPatienceMs = 300
 /** How often the error share of a baking release is looked at. */
 const bakeLookMs = 250
 
@@ -47,17 +41,17 @@ export interface RunnerOptions {
  * All decisions are in agent/swap; here is only their carrying out.
  */
 export class ServiceRunner {
-  readonly audience = new Audience()
   readonly boots: Boots
-  readonly history: History
-  readonly story: Story
+  readonly teller: Teller
   readonly #options: RunnerOptions
   readonly #journal: Journal
-  readonly #records = new Map<string, SwapRecord>()
   readonly #stops = new Map<string, NodeJS.Timeout>()
+  /** The newest order to drain each release: the word of an earlier one counts for nothing. */
+  readonly #drains = new Map<string, DrainOrder>()
   #state: ServiceState
   #queue: SwapEvent[] = []
   #busy = false
+  #recovered = false
   #bakeLook: NodeJS.Timeout | null = null
   #settled: (() => void) | null = null
 
@@ -66,13 +60,12 @@ export class ServiceRunner {
     mkdirSync(options.folder, { recursive: true, mode: 0o700 })
     this.#journal = new Journal(options.folder, options.service, options.log)
     this.#state = this.#journal.read()
-    this.history = new History(join(options.folder, 'history.jsonl'))
-    this.story = new Story(join(options.folder, 'story.jsonl'))
+    this.teller = new Teller({ service: options.service, folder: options.folder, workingFolder: options.workingFolder, link: options.link, log: options.log, state: () => this.#state })
     this.boots = new Boots({
       service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config, lastConfig: options.lastConfig,
       earlier: (record) => this.#state.releases.filter((other) => other.source === record.source && other.number < record.number).map((other) => other.id),
       dispatch: (event) => this.dispatch(event),
-      detail: (release, detail, repeated) => this.#progress(release, 'checking', detail, repeated),
+      detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
     })
   }
 
@@ -88,9 +81,12 @@ export class ServiceRunner {
     const settled = new Promise<void>((resolve) => {
       this.#settled = resolve
     })
+    this.teller.resume(hello.masterIsNew)
     const effects = recover(this.#state, { committed: intentOf(route), committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
     this.#write()
     this.#carryOut(effects)
+    this.#recovered = true
+    this.#work()
     if (this.#state.pending === null) return
     await settled
   }
@@ -98,9 +94,14 @@ export class ServiceRunner {
   /** What happened. Events are taken one after the other; each is journaled before anything is done about it. */
   dispatch(event: SwapEvent): void {
     // After the close the master ends everything; what ends then has not failed, and the next agent takes stock anew.
-    if (this.#state.closing) return
+    if (this.#recovered && this.#state.closing) return
     this.#queue.push(event)
-    if (this.#busy) return
+    this.#work()
+  }
+
+  #work(): void {
+    // What is said before this agent has taken stock is newer than what it takes stock of: it waits.
+    if (this.#busy || !this.#recovered) return
     this.#busy = true
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#take(next)
@@ -126,7 +127,7 @@ export class ServiceRunner {
         this.#exited(message)
         break
       case 'quiet':
-        this.dispatch({ type: 'quiet', release: message.release })
+        if (this.#drains.get(message.release) === message.order) this.dispatch({ type: 'quiet', release: message.release })
         break
       case 'fell-back':
         void this.#fellBack(message)
@@ -148,7 +149,7 @@ export class ServiceRunner {
       if (event.type === 'deploy' || event.type === 'rollback') {
         this.#state = before
         const command = event.type === 'deploy' ? event.request.command : event.command
-        if (command !== null) this.#answer(command, 'refused', `${message}; nothing was changed. Make room on the disk and try again`, null)
+        if (command !== null) this.teller.answer(command, 'refused', `${message}; nothing was changed. Make room on the disk and try again`, null)
         return
       }
     }
@@ -197,7 +198,7 @@ export class ServiceRunner {
         this.#commit(effect.route)
         break
       case 'drain':
-        link.drain(effect.release, this.#deadlines(effect.release))
+        this.#drains.set(effect.release, link.drain(effect.release, this.#deadlines(effect.release)))
         break
       case 'stop':
         this.#stop(effect.release, record)
@@ -210,22 +211,27 @@ export class ServiceRunner {
         setTimeout(() => this.dispatch(effect.event), effect.ms)
         break
       case 'progress':
-        this.#progress(effect.release, effect.phase, effect.detail)
+        this.teller.progress(effect.release, effect.phase, effect.detail)
         break
       case 'outcome':
-        void this.#outcome(effect.release)
+        this.#outcome(effect.release)
         break
       case 'answer':
-        this.#answer(effect.command, effect.outcome, effect.message, effect.release)
+        this.teller.answer(effect.command, effect.outcome, effect.message, effect.release)
         break
       case 'follow':
-        this.audience.follow(effect.command, effect.release)
+        this.teller.audience.follow(effect.command, effect.release)
         break
       case 'note':
-        log.warn('service.note', { service: this.#options.service, release: effect.release, what: effect.what })
-        this.story.add(effect.release, effect.what)
+        this.teller.note(effect.release, effect.what)
         break
     }
+  }
+
+  #outcome(release: string): void {
+    const record = findRelease(this.#state, release)
+    if (record?.outcome?.name === 'confirmed') this.#options.confirmed(record)
+    void this.teller.outcome(release)
   }
 
   // ── Routing ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,14 +240,11 @@ export class ServiceRunner {
     const { link } = this.#options
     link.route(this.#proposed(intent), {
       committed: (number) => {
-        this.#noteInFlight(intent)
+        this.teller.flipped(intent.live)
         this.dispatch({ type: 'committed', number })
       },
       refused: (message) => this.dispatch({ type: 'refused', message }),
-      done: (longestParkMs) => {
-        const record = intent.live === null ? undefined : this.#records.get(intent.live)
-        if (record !== undefined) record.longestParkMs = Math.max(record.longestParkMs, longestParkMs)
-      },
+      done: (longestParkMs) => this.teller.parked(intent.live, longestParkMs),
     })
   }
 
@@ -263,18 +266,6 @@ export class ServiceRunner {
     return { release, host: '127.0.0.1', port, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
   }
 
-  /** What the old release still had to answer when its successor went live. */
-  #noteInFlight(intent: RouteIntent): void {
-    const record = intent.live === null ? undefined : this.#records.get(intent.live)
-    // Later commits of this swap (its fallback is let go) are no flips.
-    if (record === undefined || record.previous === null || record.flipSeen) return
-    record.flipSeen = true
-    const previous = record.previous
-    void this.#options.link.figures().then((figures) => {
-      record.inFlightAtFlip = releaseFigures(figures, this.#options.service, previous)?.inFlight ?? 0
-    })
-  }
-
   #deadlines(release: string): { timeoutMs: number; streamsMs: number; upgradedMs: number; spreadMs: number } {
     const { drain } = this.boots.configOf(release)
     return { timeoutMs: drain.timeoutMs, streamsMs: drain.streamsMs, upgradedMs: drain.upgradedMs, spreadMs: drain.spreadMs }
@@ -288,7 +279,7 @@ export class ServiceRunner {
     link.signal(release, 'SIGTERM')
     const stopMs = record?.boot?.stopMs ?? this.#options.lastConfig().drain.stopMs
     this.#stops.set(release, setTimeout(() => {
-      this.story.add(release, `it did not end within ${stopMs} ms of SIGTERM, so its process group got SIGKILL`)
+      this.teller.story.add(release, `it did not end within ${stopMs} ms of SIGTERM, so its process group got SIGKILL`)
       link.signal(release, 'SIGKILL')
     }, stopMs))
   }
@@ -330,109 +321,6 @@ export class ServiceRunner {
       })
     }, bakeLookMs)
   }
-
-  // ── What people are told ────────────────────────────────────────────────────────────────────────────────────
-
-  /** `repeated`: for who watches now, not for the log and the story, which a slow boot would fill with the same line. */
-  #progress(release: string, phase: Phase, detail: string | null, repeated = false): void {
-    const record = findRelease(this.#state, release)
-    if (phase === 'queued' && record !== undefined) {
-      this.#records.set(release, new SwapRecord(record, findRelease(this.#state, this.#state.committed.live), this.#options.link.figures()))
-    }
-    const swap = this.#records.get(release)
-    swap?.reached(phase)
-    if (phase === 'stopping') this.#stopBegan(release)
-    if (phase === 'stopped') this.#stopEnded(release)
-    const event: Progress = { schema: 1, kind: 'phase', service: this.#options.service, release, name: record?.name ?? null, phase, elapsedMs: swap?.elapsed() ?? 0, detail, draining: null }
-    if (!repeated) {
-      this.#options.log.info(`swap.${phase}`, { service: this.#options.service, release, name: record?.name ?? null, detail })
-      this.story.add(release, detail === null ? phase : `${phase}: ${detail}`)
-    }
-    this.audience.tell(release, event)
-  }
-
-  readonly #stopBegins = new Map<string, number>()
-
-  #stopBegan(release: string): void {
-    this.#stopBegins.set(release, performance.now())
-  }
-
-  /** The old release has ended: the swap that replaced it can say how long that took. */
-  #stopEnded(release: string): void {
-    const begun = this.#stopBegins.get(release)
-    this.#stopBegins.delete(release)
-    for (const swap of this.#records.values()) {
-      if (swap.previous !== release || swap.stopMs !== null || begun === undefined) continue
-      swap.stopMs = Math.round((performance.now() - begun) * 10) / 10
-      swap.onStopped?.()
-    }
-  }
-
-  async #outcome(release: string): Promise<void> {
-    const { service, link, log } = this.#options
-    const record = findRelease(this.#state, release)
-    if (record === undefined || record.outcome === null) return
-    const { name, reason, failure } = record.outcome
-    const swap = this.#records.get(release) ?? new SwapRecord(record, undefined, Promise.resolve<Figures | null>(null))
-    if (name === 'confirmed') {
-      this.#options.confirmed(record)
-      await this.#oldStopped(swap)
-    }
-    const before = tally(await swap.before, service)
-    const after = tally(await link.figures(), service)
-    const receipt = swap.receipt(service, name, reason, before, after)
-    this.history.add(receipt)
-    const live = labelOf(findRelease(this.#state, this.#state.committed.live))
-    const event: Outcome = {
-      schema: 1, kind: 'outcome', service, release, name: record.name, outcome: name, exitCode: exitCodes[name], live,
-      message: reason ?? `${labelOf(record)} is ${name}`, hint: hintFor(name, record, this.#state, this.#options.workingFolder), failure, receipt,
-    }
-    log[name === 'confirmed' || name === 'rolled-back' ? 'info' : 'warn'](`swap.outcome`, { service, release, name: record.name, outcome: name, reason, live, lost: receipt.lost, violations: receipt.violations })
-    this.story.add(release, reason === null ? name : `${name}: ${reason}`)
-    this.#records.delete(release)
-    this.audience.tell(release, event)
-  }
-
-  async #oldStopped(swap: SwapRecord): Promise<void> {
-    if (swap.previous === null || swap.stopMs !== null || (findRelease(this.#state, swap.previous)?.process ?? null) === null) return
-    await Promise.race([
-      new Promise<void>((resolve) => {
-        swap.onStopped = resolve
-      }),
-      new Promise((resolve) => setTimeout(resolve, stopPatienceMs)),
-    ])
-  }
-
-  #answer(command: number, outcome: 'busy' | 'refused' | 'already', message: string, release: string | null): void {
-    const live = labelOf(findRelease(this.#state, this.#state.committed.live))
-    const shown: OutcomeName = outcome === 'busy' ? 'busy' : outcome === 'already' ? 'aborted' : 'failed'
-    this.audience.answer(command, {
-      schema: 1, kind: 'outcome', service: this.#options.service, release, name: labelOf(findRelease(this.#state, release)), outcome: shown,
-      exitCode: outcome === 'busy' ? 4 : outcome === 'already' ? 0 : 1, live, message,
-      hint: outcome === 'busy' ? 'Wait for it (gracer status), replace it (gracer swap --supersede), or undo it (gracer rollback).' : null,
-      failure: null, receipt: null,
-    })
-  }
-}
-
-const exitCodes: Readonly<Record<OutcomeName, number>> = Object.freeze({
-  confirmed: 0, 'rolled-back': 0, 'dry-run': 0, failed: 1, 'flipped-back': 1, superseded: 4, busy: 4, aborted: 130, 'timed-out': 124,
-})
-
-/** Releases that nothing refers to any more are forgotten, the oldest first; so are the identities of old drops. */
-export function prune(state: ServiceState, keepReleases = 50, keepTried = 500): void {
-  const used = new Set([
-    state.confirmed, state.swap?.release, state.tentative?.release, state.tentative?.fallback, state.committed.live, state.committed.fallback,
-    ...state.leaving.map((one) => one.release), ...state.previous.slice(-10),
-  ])
-  state.previous = state.previous.slice(-10)
-  const surplus = state.releases.length - keepReleases
-  if (surplus > 0) {
-    const gone = new Set(state.releases.filter((record) => !used.has(record.id) && record.process === null).slice(0, surplus).map((record) => record.id))
-    state.releases = state.releases.filter((record) => !gone.has(record.id))
-  }
-  const keys = Object.keys(state.tried)
-  for (const key of keys.slice(0, Math.max(0, keys.length - keepTried))) delete state.tried[key]
 }
 
 function intentOf(route: Route | undefined): RouteIntent {

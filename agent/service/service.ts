@@ -168,7 +168,7 @@ export class Service {
       const release = new RegExp(`^${this.name.replaceAll('.', '\\.')}\\.(v\\d+)\\.log(\\.1)?$`).exec(name)?.[1]
       if (release !== undefined && !known.has(release)) rmSync(join(logs, name), { force: true })
     }
-    for (const kind of ['manifests', 'configs']) {
+    for (const kind of ['manifests', 'configs', 'swaps']) {
       const folder = join(this.#options.state.serviceFolder(this.name), kind)
       for (const name of readdirSync(folder)) if (!known.has(basename(name, '.json'))) rmSync(join(folder, name), { force: true })
     }

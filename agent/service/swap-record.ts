@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { readJson, replaceFile } from '../../proxy/atomic-file.ts'
 import type { ReleaseFigures } from '../../proxy/figures.ts'
 import type { OutcomeName, Phase, Receipt } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
@@ -27,32 +29,72 @@ export function releaseFigures(figures: Figures | null, service: string, release
   return figures?.services.find((one) => one.service === service)?.releases.find((one) => one.release === release)
 }
 
-/** The stopwatch of one swap: when each phase was reached, and what the ledger said at its begin. */
+/** What of a record outlives its agent: plain data. Times in milliseconds since the swap was taken in. */
+interface KeptRecord {
+  readonly startedAt: string
+  readonly previous: string | null
+  readonly previousLabel: string | null
+  readonly before: Tally | null
+  readonly reached: readonly (readonly [Phase, number])[]
+  readonly inFlightAtFlip: number | null
+  readonly longestParkMs: number
+}
+
+/**
+ * The stopwatch of one swap: when each phase was reached, and what the ledger said at its begin. It is kept in a file
+ * as well, so that the receipt is whole when another agent finishes the swap.
+ */
 export class SwapRecord {
   readonly release: string
   readonly name: string | null
   /** The release that was live when the swap began. */
   readonly previous: string | null
   readonly #previousLabel: string | null
-  readonly startedAt = new Date().toISOString()
-  readonly #begun = performance.now()
-  readonly #reached = new Map<Phase, number>()
-  readonly before: Promise<Figures | null>
-  /** What was in flight at the flip has been asked for. */
-  flipSeen = false
-  inFlightAtFlip = 0
-  longestParkMs = 0
+  readonly #startedAt: string
+  readonly #begun: number
+  readonly #reached: Map<Phase, number>
+  readonly #file: string
+  #before: Tally | null
+  /** null: not flipped yet. */
+  #inFlightAtFlip: number | null
+  #longestParkMs: number
+  /** Resolves when began() was called, or will not be. */
+  counted: Promise<void> = Promise.resolve()
   /** How long the old release took to stop; known only after the outcome. */
   stopMs: number | null = null
   survivors: readonly number[] = []
   onStopped: (() => void) | null = null
 
-  constructor(record: ReleaseRecord, previous: ReleaseRecord | undefined, before: Promise<Figures | null>) {
+  private constructor(file: string, record: ReleaseRecord, kept: KeptRecord) {
+    this.#file = file
     this.release = record.id
     this.name = record.name
-    this.previous = previous?.id ?? null
-    this.#previousLabel = labelOf(previous)
-    this.before = before
+    this.previous = kept.previous
+    this.#previousLabel = kept.previousLabel
+    this.#startedAt = kept.startedAt
+    this.#begun = performance.now() - Math.max(0, Date.now() - Date.parse(kept.startedAt))
+    this.#reached = new Map(kept.reached)
+    this.#before = kept.before
+    this.#inFlightAtFlip = kept.inFlightAtFlip
+    this.#longestParkMs = kept.longestParkMs
+  }
+
+  /** A swap begins. `previous`: what is live now. */
+  static begin(file: string, record: ReleaseRecord, previous: ReleaseRecord | undefined): SwapRecord {
+    return new SwapRecord(file, record, {
+      startedAt: new Date().toISOString(), previous: previous?.id ?? null, previousLabel: labelOf(previous), before: null, reached: [], inFlightAtFlip: null, longestParkMs: 0,
+    })
+  }
+
+  /** What the last agent knew of a swap that it did not finish; null where nothing was kept. */
+  static resume(file: string, record: ReleaseRecord): SwapRecord | null {
+    const kept = readJson(file) as KeptRecord | null
+    return kept === null ? null : new SwapRecord(file, record, kept)
+  }
+
+  /** The ledger as it was when the swap began; a new master's ledgers begin at 0. */
+  get before(): Tally {
+    return this.#before ?? tally(null, '')
   }
 
   /** Milliseconds since the swap was taken in. */
@@ -60,24 +102,60 @@ export class SwapRecord {
     return Math.round(performance.now() - this.#begun)
   }
 
-  reached(phase: Phase): void {
-    if (!this.#reached.has(phase)) this.#reached.set(phase, performance.now())
+  /** What the ledger says at the begin; only the first word counts. */
+  began(before: Tally): void {
+    if (this.#before !== null) return
+    this.#before = before
+    this.#keep()
   }
 
-  receipt(service: string, outcome: OutcomeName, reason: string | null, before: Tally, after: Tally): Receipt {
+  /** The data plane is new: what its ledger said before is gone, and it counts from 0. */
+  startOver(): void {
+    this.#before = tally(null, '')
+    this.#keep()
+  }
+
+  reached(phase: Phase): void {
+    if (this.#reached.has(phase)) return
+    this.#reached.set(phase, performance.now() - this.#begun)
+    this.#keep()
+  }
+
+  /** True once the flip has been noted. */
+  get flipped(): boolean {
+    return this.#inFlightAtFlip !== null
+  }
+
+  flip(inFlight: number): void {
+    this.#inFlightAtFlip = inFlight
+    this.#keep()
+  }
+
+  parked(longestMs: number): void {
+    this.#longestParkMs = Math.max(this.#longestParkMs, longestMs)
+    this.#keep()
+  }
+
+  /** Its outcome is told: nothing of it needs to outlive this agent any more. */
+  drop(): void {
+    rmSync(this.#file, { force: true })
+  }
+
+  receipt(service: string, outcome: OutcomeName, reason: string | null, after: Tally): Receipt {
+    const { before } = this
     const between = (from: Phase, to: Phase): number | null => {
       const begin = this.#reached.get(from)
       const end = this.#reached.get(to)
-      return begin === undefined || end === undefined ? null : Math.round((end - begin) * 10) / 10
+      return begin === undefined || end === undefined ? null : tenths(end - begin)
     }
     return {
-      schema: 1, service, release: this.release, name: this.name, previous: this.#previousLabel, outcome, reason, startedAt: this.startedAt,
+      schema: 1, service, release: this.release, name: this.name, previous: this.#previousLabel, outcome, reason, startedAt: this.#startedAt,
       phasesMs: {
         takeIn: between('queued', 'booting'), boot: between('booting', 'checking'), health: between('checking', 'flipping'),
         flip: between('flipping', 'flipped'), drain: between('flipped', 'drained'), bake: between('flipped', 'confirmed'), stop: this.stopMs,
       },
-      inFlightAtFlip: this.inFlightAtFlip,
-      longestParkMs: Math.round(this.longestParkMs * 10) / 10,
+      inFlightAtFlip: this.#inFlightAtFlip ?? 0,
+      longestParkMs: tenths(this.#longestParkMs),
       drained: after.drained - before.drained,
       cut: after.cut - before.cut,
       retried: after.retried - before.retried,
@@ -88,4 +166,20 @@ export class SwapRecord {
       survivors: this.survivors,
     }
   }
+
+  #keep(): void {
+    const kept: KeptRecord = {
+      startedAt: this.#startedAt, previous: this.previous, previousLabel: this.#previousLabel, before: this.#before,
+      reached: [...this.#reached], inFlightAtFlip: this.#inFlightAtFlip, longestParkMs: this.#longestParkMs,
+    }
+    try {
+      replaceFile(this.#file, JSON.stringify(kept), false)
+    } catch {
+      // A full disk: the receipt of another agent would say less.
+    }
+  }
+}
+
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10
 }

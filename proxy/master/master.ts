@@ -1,9 +1,9 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { bindWithoutAccepting, type BareSocket } from '../../inherit/bare-socket.ts'
 import type { Log, LogLevel } from '../log.ts'
-import { protocolVersion, type DrainDeadlines, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
+import { protocolVersion, type DrainDeadlines, type DrainOrder, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
 import { readTableOrEmpty, writeTable } from '../table-file.ts'
-import { withoutDeadTargets } from '../table.ts'
+import { withoutDeadTargets, type ReleaseId } from '../table.ts'
 import { AgentProcess } from './agent-process.ts'
 import { Backends } from './backends.ts'
 import { Committer, type CommitterEffect, type CommitterInput, type WorkerId } from './committer.ts'
@@ -54,6 +54,8 @@ export class Master {
   readonly #backends: Backends
   readonly #figures = new FiguresSum()
   readonly #quiet: QuietWatch
+  /** Which release an order that is not quiet yet is about. */
+  readonly #drained = new Map<DrainOrder, ReleaseId>()
   readonly #reports: Reports
   readonly #orphans: Orphans
   readonly #left
@@ -89,7 +91,11 @@ export class Master {
     const changed = (): void => this.#writeProcesses()
     this.#backends = new Backends({ log, tell, changed })
     for (const survivor of survivors) this.#backends.adopt(survivor)
-    this.#quiet = new QuietWatch((release) => tell({ type: 'quiet', release }))
+    this.#quiet = new QuietWatch((order) => {
+      const release = this.#drained.get(order)
+      this.#drained.delete(order)
+      if (release !== undefined) tell({ type: 'quiet', release, order })
+    })
     this.#quiet.setOrphans(this.#orphans.workerPids.length)
     this.#workers = new Workers({
       entry: options.workerEntry,
@@ -228,8 +234,9 @@ export class Master {
         break
       case 'drain':
         if (message.epoch !== this.#committer.epoch) break
-        this.#quiet.begin(message.release, this.#workers.ids())
-        this.#workers.sendAll({ type: 'drain', release: message.release, deadlines: message.deadlines })
+        this.#drained.set(message.order, message.release)
+        this.#quiet.begin(message.order, this.#workers.ids())
+        this.#workers.sendAll({ type: 'drain', release: message.release, order: message.order, deadlines: message.deadlines })
         break
       case 'report':
         this.#reports.begin(message.request)
@@ -266,7 +273,7 @@ export class Master {
         this.#figures.forgotten(worker, message.figures)
         break
       case 'quiet':
-        this.#quiet.said(worker, message.release)
+        this.#quiet.said(worker, message.order)
         break
       case 'ledger':
         this.#figures.set(worker, message.ledger)

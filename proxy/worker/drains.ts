@@ -1,4 +1,4 @@
-import type { DrainDeadlines } from '../messages.ts'
+import type { DrainDeadlines, DrainOrder } from '../messages.ts'
 import type { ReleaseId } from '../table.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -6,7 +6,8 @@ import type { Ledger } from './ledger.ts'
 const closingMs = 2_000
 
 interface Drain {
-  readonly timers: NodeJS.Timeout[]
+  timers: NodeJS.Timeout[]
+  order: DrainOrder
   quiet: boolean
 }
 
@@ -14,7 +15,7 @@ export interface DrainsOptions {
   readonly ledger: Ledger
   /** Destroy the idle upstream sockets of the release, before it may be said to be quiet. */
   readonly retire: (release: ReleaseId) => void
-  readonly onQuiet: (release: ReleaseId) => void
+  readonly onQuiet: (release: ReleaseId, order: DrainOrder) => void
 }
 
 /** Ends what is still under way on releases that get no new requests, each kind at its own deadline. */
@@ -26,13 +27,15 @@ export class Drains {
     this.#options = options
   }
 
-  /** Begins a drain, or, where one is under way (a new agent asks again), only answers. */
-  start(release: ReleaseId, deadlines: DrainDeadlines): void {
+  /**
+   * Begins a drain. Where one is under way already (a new agent asks again) its deadlines stand, and the new order is
+   * answered; after it was quiet the deadlines begin anew, for what came by the fallback meanwhile.
+   */
+  start(release: ReleaseId, order: DrainOrder, deadlines: DrainDeadlines): void {
     const known = this.#drains.get(release)
-    if (known === undefined) {
-      this.#drains.set(release, { timers: this.#arm(release, deadlines), quiet: false })
-      this.#options.ledger.setDraining(release, true)
-    } else known.quiet = false
+    const timers = known === undefined || known.quiet ? this.#arm(release, deadlines) : known.timers
+    this.#drains.set(release, { timers, order, quiet: false })
+    this.#options.ledger.setDraining(release, true)
     this.#options.retire(release)
     this.check(release)
   }
@@ -53,7 +56,7 @@ export class Drains {
     if (drain === undefined || drain.quiet || this.#options.ledger.inFlight(release) > 0) return
     drain.quiet = true
     for (const timer of drain.timers.splice(0)) clearTimeout(timer)
-    this.#options.onQuiet(release)
+    this.#options.onQuiet(release, drain.order)
   }
 
   #arm(release: ReleaseId, deadlines: DrainDeadlines): NodeJS.Timeout[] {

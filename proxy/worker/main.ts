@@ -42,7 +42,7 @@ const front = createFront({
   idleMs: start.idleMs,
   log: (level, event, fields) => log[level](event, fields),
 })
-const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release) => worker.quiet(release) })
+const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release, order) => worker.quiet(release, order) })
 const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ name: 'public' }) ?? 'missing'), {
   server: front.server,
   listening: () => say({ type: 'listening' }),

@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import { sendToParent } from '../channel.ts'
 import type { Front } from '../forward/front.ts'
 import type { Log } from '../log.ts'
-import type { DrainDeadlines, FromWorker, ToWorker } from '../messages.ts'
+import type { DrainDeadlines, DrainOrder, FromWorker, ToWorker } from '../messages.ts'
 import { readTable } from '../table-file.ts'
 import type { ReleaseId } from '../table.ts'
 import type { Drains } from './drains.ts'
@@ -13,6 +13,8 @@ import type { WorkerRoutes } from './routes.ts'
 /** How often a changed ledger is sent without being asked for: what is lost of it when a worker is killed. */
 const ledgerMs = 100
 const aliveMs = 1_000
+/** The drain of a worker that leaves: nobody waits for its word. */
+const leavingOrder: DrainOrder = 'leaving'
 /** At a shutdown an idle client connection gets this long to send what it was about to send. */
 const shutdownIdleMs = 500
 /** Closing what is left after every visit has ended or was cut. */
@@ -72,7 +74,7 @@ export class Worker {
         break
       }
       case 'drain':
-        this.#parts.drains.start(message.release, message.deadlines)
+        this.#parts.drains.start(message.release, message.order, message.deadlines)
         break
       case 'forget':
         this.#forget(message.release)
@@ -116,7 +118,7 @@ export class Worker {
     setTimeout(end, latest)
     whenQueueIsEmpty(front.server, () => {
       front.drain()
-      for (const release of ledger.releases()) drains.start(release, deadlines)
+      for (const release of ledger.releases()) drains.start(release, leavingOrder, deadlines)
       let lastBusy = performance.now()
       const timer = setInterval(() => {
         // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
@@ -136,11 +138,11 @@ export class Worker {
   }
 
   /** A drain has ended here. */
-  quiet(release: ReleaseId): void {
+  quiet(release: ReleaseId, order: DrainOrder): void {
     const { ledger, routes } = this.#parts
     if (!routes.mayPick(release)) ledger.setQuiet(release, true)
     this.#sendLedger(null)
-    say({ type: 'quiet', release })
+    say({ type: 'quiet', release, order })
   }
 
   #forget(release: ReleaseId): void {

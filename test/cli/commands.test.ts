@@ -196,7 +196,7 @@ it('starts fast: "version" and "status" load neither the schema nor the master',
     const { code, stderr } = await gracer(args, { env: { NODE_OPTIONS: `--import=${traced}` } }).ended
     expect(code).toBe(0)
     expect(stderr).toContain('dist/agent/cli/program.js')
-    expect(stderr).not.toMatch(/node_modules\/(?:zod|pino|http-proxy|chokidar)\/|proxy\/master/)
+    expect(stderr).not.toMatch(/node_modules\/(?:zod|pino|http-proxy|chokidar)\/|proxy\/master\/master/)
   }
 })
 

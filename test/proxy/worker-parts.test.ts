@@ -213,7 +213,7 @@ describe('a drain', () => {
     const ledger = new Ledger((release) => drains.check(release))
     const drains: Drains = new Drains({ ledger, retire: (release) => retired.push(release), onQuiet: (release) => quiet.push(release) })
     const visit = ledger.open('shop', target('v1'), { viaFallback: false, since: 1, number: 1 }, 1)
-    drains.start('v1', { timeoutMs: 60_000, streamsMs: 60_000, upgradedMs: 60_000, spreadMs: 0 })
+    drains.start('v1', '1.1', { timeoutMs: 60_000, streamsMs: 60_000, upgradedMs: 60_000, spreadMs: 0 })
     expect({ quiet, retired }).toEqual({ quiet: [], retired: ['v1'] })
     visit.end('complete')
     expect(quiet).toEqual(['v1'])
@@ -238,7 +238,7 @@ describe('a drain', () => {
       socket.becomes('upgraded', () => events.push(`socket ${index} grace`))
       socket.onCut(() => events.push(`socket ${index} cut`))
     }
-    drains.start('v1', { timeoutMs: 100, streamsMs: 200, upgradedMs: 300, spreadMs: 100 })
+    drains.start('v1', '1.1', { timeoutMs: 100, streamsMs: 200, upgradedMs: 300, spreadMs: 100 })
     vi.advanceTimersByTime(250)
     expect(events).toEqual(['request cut', 'stream grace'])
     vi.advanceTimersByTime(60)
@@ -250,12 +250,31 @@ describe('a drain', () => {
     expect(ledger.snapshot(0, 0).releases[0]).toMatchObject({ cut: 3, lost: 3, streamsEnded: 1 })
   })
 
+  it('answers the newest order, and after it was quiet its deadlines begin anew', () => {
+    vi.useFakeTimers()
+    const said: string[] = []
+    const ledger = new Ledger((release) => drains.check(release))
+    const drains: Drains = new Drains({ ledger, retire: () => {}, onQuiet: (_release, order) => said.push(order) })
+    const deadlines = { timeoutMs: 100, streamsMs: 100, upgradedMs: 100, spreadMs: 0 }
+    const open = () => ledger.open('shop', target('v1'), { viaFallback: true, since: 1, number: 1 }, 1)
+    const first = open()
+    drains.start('v1', '1.1', deadlines)
+    drains.start('v1', '2.1', deadlines)
+    first.end('complete')
+    expect(said).toEqual(['2.1'])
+    open()
+    drains.start('v1', '2.2', deadlines)
+    vi.advanceTimersByTime(10_000)
+    expect(said).toEqual(['2.1', '2.2'])
+    expect(ledger.snapshot(0, 0).releases[0]).toMatchObject({ cut: 1 })
+  })
+
   it('ends nothing any more when the release is live again', () => {
     vi.useFakeTimers()
     const ledger = new Ledger(() => {})
     const drains = new Drains({ ledger, retire: () => {}, onQuiet: () => {} })
     ledger.open('shop', target('v1'), { viaFallback: false, since: 1, number: 1 }, 1)
-    drains.start('v1', { timeoutMs: 100, streamsMs: 100, upgradedMs: 100, spreadMs: 0 })
+    drains.start('v1', '1.1', { timeoutMs: 100, streamsMs: 100, upgradedMs: 100, spreadMs: 0 })
     drains.cancel('v1')
     vi.advanceTimersByTime(10_000)
     expect(ledger.inFlight('v1')).toBe(1)

@@ -223,7 +223,7 @@ export class SimAgent extends SimProcess {
     const order = this.world.parts.numbersDrains ? `${release}#${this.epoch}-${this.#nextRequest}` : release
     this.#nextRequest += 1
     this.#drains.set(release, order)
-    this.#toMaster.send({ type: 'drain', epoch: this.epoch, release: order, deadlines: deadlines(this.world) })
+    this.#toMaster.send({ type: 'drain', epoch: this.epoch, release: order, order, deadlines: deadlines(this.world) })
   }
 
   #stop(release: string): void {

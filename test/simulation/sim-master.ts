@@ -38,7 +38,7 @@ export class SimMaster extends SimProcess {
     this.committer = committer
     this.#settled = settled
     this.#orphans = [...world.workers]
-    this.#quiet = new QuietWatch((release) => this.#tell({ type: 'quiet', release }))
+    this.#quiet = new QuietWatch((order) => this.#tell({ type: 'quiet', release: order, order }))
     if (world.parts.countsOrphans) this.#quiet.setOrphans(this.#orphans.length)
     this.onDeath(() => {
       for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
@@ -150,7 +150,7 @@ export class SimMaster extends SimProcess {
         this.handle({ type: 'committed', worker: worker.id, flip: message.flip, longestParkMs: 0 })
         break
       case 'quiet':
-        this.#quiet.said(worker.id, message.release)
+        this.#quiet.said(worker.id, message.order)
         break
       case 'fell-back':
         this.#tell(message)
@@ -270,9 +270,9 @@ export class SimMaster extends SimProcess {
 
   /** `release` carries the number of the order: an answer to an earlier order is no answer to this one. */
   #drain(release: string, limits: DrainDeadlines): void {
-    if (!this.#world.parts.awaitsQuiet) return this.#tell({ type: 'quiet', release })
+    if (!this.#world.parts.awaitsQuiet) return this.#tell({ type: 'quiet', release, order: release })
     this.#quiet.begin(release, [...this.#toWorkers.keys()])
-    for (const id of this.#toWorkers.keys()) this.#sendTo(id, { type: 'drain', release, deadlines: limits })
+    for (const id of this.#toWorkers.keys()) this.#sendTo(id, { type: 'drain', release, order: release, deadlines: limits })
   }
 
   #sendTo(worker: number, message: ToWorker): void {

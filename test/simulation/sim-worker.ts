@@ -252,7 +252,7 @@ export class SimWorker extends SimProcess {
     if (drain === undefined || drain.quiet || (this.inFlight.get(release)?.size ?? 0) > 0) return
     drain.quiet = true
     this.#world.clock.cancel(drain.timer)
-    this.toMaster.send({ type: 'quiet', release: drain.order })
+    this.toMaster.send({ type: 'quiet', release: drain.order, order: drain.order })
   }
 
   #tableChanged(): void {
