@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
+import http from 'node:http'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { Outcome } from '../../agent/control/shapes.ts'
+import type { Outcome, Progress } from '../../agent/control/shapes.ts'
 import { startLoad, type Load } from '../load/load.ts'
 import { until } from '../support/deadline.ts'
 import { firstRelease, moveIn, stageRelease } from '../support/drop.ts'
@@ -67,22 +68,45 @@ async function live(): Promise<string | null> {
 
 test('--until drained returns when the old release has nothing in flight, and before the release is confirmed', async () => {
   gracer.writeConfig({ ...config, bake: '4s' })
-  const path = await stageRelease(gracer, 'drained')
-  let slowIsOver = false
-  const slow = fetch(`${gracer.url}/slow?ms=1500`).then(async (response) => {
-    slowIsOver = true
-    return { release: response.headers.get('x-release'), text: await response.text() }
-  })
-  await until('the slow request to be under way', async () => ((await releaseStatus(gracer, 'r0'))?.inFlight ?? 0) > 0)
-  const swap = await gracer.cli('swap', path, '--until', 'drained', '--json')
-  expect(swap.code, swap.stderr).toBe(0)
-  expect(slowIsOver).toBe(true)
-  expect(await slow).toEqual({ release: 'r0', text: 'waited 1500 ms\n' })
-  const progress = JSON.parse(swap.stdout) as { phase: string; release: string }
-  expect(progress.phase).toBe('drained')
-  expect((await gracer.status()).services[0]).toMatchObject({ live: progress.release, confirmed: false })
-  await events.outcome(progress.release)
+  const upload = new Upload()
+  await until('the upload to be under way', async () => ((await releaseStatus(gracer, 'r0'))?.inFlight ?? 0) > 0)
+  const swap = startCli(gracer, 'swap', await stageRelease(gracer, 'drained'), '--until', 'drained', '--json')
+  // While it drains, those who watch are told how much is left.
+  const isDraining = (event: Progress | Outcome): event is Progress => event.kind === 'phase' && event.phase === 'draining' && event.draining !== null
+  const { release, draining } = await until('the draining count', () => events.seen.find(isDraining))
+  expect(draining).toBeGreaterThanOrEqual(1)
+  expect(swap.child.exitCode).toBeNull()
+  upload.end()
+  expect(await upload.reply).toEqual({ release: 'r0', text: 'first half, second half' })
+  const { code, stdout, stderr } = await swap.ended
+  expect(code, stderr).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ phase: 'drained', release })
+  expect((await gracer.status()).services[0]).toMatchObject({ live: release, confirmed: false })
+  await events.outcome(release)
 })
+
+/** An upload that is under way until it is ended. */
+class Upload {
+  readonly reply: Promise<{ release: unknown; text: string }>
+  readonly #request: http.ClientRequest
+
+  constructor() {
+    this.#request = http.request({ port: gracer.port, host: '127.0.0.1', method: 'POST', path: '/echo', agent: false, headers: { 'transfer-encoding': 'chunked' } })
+    this.reply = new Promise((resolve, reject) => {
+      this.#request.on('error', reject)
+      this.#request.on('response', (response) => {
+        let text = ''
+        response.on('error', reject)
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('end', () => resolve({ release: response.headers['x-release'], text }))
+      })
+    })
+    this.#request.write('first half, ')
+  }
+
+  end(): void {
+    this.#request.end('second half')
+  }
+}
 
 test('--timeout undoes a swap that has not flipped by then: 124, the old one serves', async () => {
   const before = await live()

@@ -122,8 +122,15 @@ describe('kill -9 of the agent under load', () => {
     await killAgent(agent.pid)
     live = `r${number - 1}`
     await settled(gracer, live)
-    expect((await receipts(gracer)).find((one) => one.name === name)?.outcome).toBe('rolled-back')
+    await until('the receipt', async () => (await receipts(gracer)).find((one) => one.name === name)?.outcome === 'rolled-back')
     await expectNothingLost()
+  })
+
+  test('the history has one receipt of each swap, whoever finished it', async () => {
+    const names = Array.from({ length: number + 1 }, (_, index) => `r${index}`)
+    await until('all receipts', async () => (await receipts(gracer)).length >= names.length)
+    const found = (await receipts(gracer)).map((one) => [one.name, one.outcome])
+    expect(found).toEqual(names.reverse().map((name) => [name, name === `r${number}` ? 'rolled-back' : 'confirmed']))
   })
 
   test('the load has lost nothing in all that', async ({ annotate }) => {

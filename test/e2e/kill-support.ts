@@ -3,6 +3,7 @@ import http from 'node:http'
 import { join } from 'node:path'
 import type { Receipt, Status } from '../../agent/control/shapes.ts'
 import type { Kind } from '../load/kinds.ts'
+import type { Entry } from '../load/ledger.ts'
 import { startLoad, type Load, type Report } from '../load/load.ts'
 import { until } from '../support/deadline.ts'
 import type { GracerProcess } from '../support/gracer-process.ts'
@@ -164,7 +165,20 @@ export function wrong(report: Report): unknown {
   return report.failures.map(({ code, count, examples }) => ({ code, count, examples: examples.slice(0, 3) }))
 }
 
-/** Milliseconds of the monotonic clock, that of the load's ledger. */
+/**
+ * What failed behind the door: all but connections that were refused, and those that stood in the kernel's queue, never
+ * accepted, when the last process closed the socket. The latter are reset in one moment, a few at most.
+ */
+export function lostBehindTheDoor(entries: readonly Entry[]): Entry[] {
+  const used = new Set(entries.filter((entry) => entry.outcome === 'ok').map((entry) => entry.connection))
+  const failed = entries.filter((entry) => entry.outcome === 'failed' && entry.failure?.code !== 'refused')
+  const queued = failed.filter((entry) => ['reset', 'connect'].includes(entry.failure?.code ?? '') && entry.headAt === null && !used.has(entry.connection))
+  const [first, last] = [queued[0]?.completedAt ?? 0n, queued.at(-1)?.completedAt ?? 0n]
+  const oneMoment = queued.length <= 20 && msBetween(first, last) < 50
+  return oneMoment ? failed.filter((entry) => !queued.includes(entry)) : failed
+}
+
+/** Nanoseconds of the monotonic clock, that of the load's ledger. */
 export function nowNs(): bigint {
   return process.hrtime.bigint()
 }

@@ -90,6 +90,17 @@ test('a drain deadline that cuts: the receipt has cut and lost what the clients 
   const text = await gracer.cli('explain', 'r1')
   expect(text.stdout).toContain(`${report.failed} cut`)
   expect(text.stdout).toMatch(new RegExp(`lost +${report.failed}, violations: 0`))
+
+  // The next swap is clean, and another agent finishes it: its receipt is whole, and none of this is laid at its door.
+  gracer.writeConfig({ settle: '100ms', health: { path: '/healthz' }, bake: '1500ms' })
+  await dropRelease(gracer, 'r2')
+  await events.phase('drained', 'r2')
+  process.kill((await gracer.status()).agent.pid, 'SIGKILL')
+  const next = await until('the receipt of r2', async () => (await receipts(gracer).catch(() => [])).find((one) => one.name === 'r2'))
+  expect(next).toMatchObject({ outcome: 'confirmed', previous: 'r1', lost: 0, cut: 0, violations: 0 })
+  const { takeIn, boot, health, flip, drain, bake } = next.phasesMs
+  for (const phase of [takeIn, boot, health, flip, drain, bake]) expect(phase).toBeGreaterThanOrEqual(0)
+  expect(bake).toBeGreaterThanOrEqual(1_499)
 })
 
 test('a clean swap under all kinds of load: nothing lost, and every phase has its time', async () => {
