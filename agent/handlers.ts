@@ -8,7 +8,7 @@ import { findRecord, findTarget, type Found } from './service/find-target.ts'
 import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
 import { serviceStatus } from './service/status.ts'
-import { canUndo } from './swap/swap.ts'
+import { canUndo } from './swap/ends.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from './swap/state.ts'
 
 export interface HandlerOptions {

@@ -14,7 +14,7 @@ import { watchHealth } from '../health/watch.ts'
 import { whyUnhealthy } from '../health/why-unhealthy.ts'
 import type { MasterLink } from '../master-link.ts'
 import type { SwapEvent } from '../swap/events.ts'
-import { failureAt } from '../swap/swap.ts'
+import { failureAt } from '../swap/ends.ts'
 import type { ReleaseRecord } from '../swap/state.ts'
 import { Manifests } from './manifests.ts'
 

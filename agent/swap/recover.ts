@@ -1,5 +1,7 @@
+import { askToLeave, failureAt } from './ends.ts'
 import type { SwapEffect } from './events.ts'
-import { askToLeave, failureAt, restartDelayMs, settle } from './swap.ts'
+import { restartDelayMs } from './restart.ts'
+import { settle } from './swap.ts'
 import { findRelease, isRunning, release, type RouteIntent, type ServiceState } from './state.ts'
 
 /** What a new agent finds beside the journal. */

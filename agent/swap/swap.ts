@@ -1,9 +1,9 @@
-import type { Failure, OutcomeName } from '../control/shapes.ts'
+import { flipBack, rollback, tentativeDied, wentBack } from './back.ts'
+import { begin, deploy } from './deploy.ts'
+import { canUndo, endSwap, failureAt, finish, leave } from './ends.ts'
 import type { SwapEffect, SwapEvent } from './events.ts'
-import {
-  bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, names, placesTaken, release, sameRoute,
-  type DeployRequest, type Leaving, type ReleaseRecord, type ServiceState, type Tentative,
-} from './state.ts'
+import { startRestarting, waitToRestart } from './restart.ts'
+import { bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, names, placesTaken, release, sameRoute, type ReleaseRecord, type ServiceState, type Tentative } from './state.ts'
 
 /**
  * The story of a swap: take in, boot, health, flip, drain beside bake, confirm, stop.
@@ -17,13 +17,6 @@ export function step(state: ServiceState, event: SwapEvent): SwapEffect[] {
   return effects
 }
 
-/** Back-off of a crashed live release: 0, 1, 2, 5, 10, then every 30 s. */
-export function restartDelayMs(attempt: number): number {
-  return [0, 1_000, 2_000, 5_000, 10_000][attempt] ?? 30_000
-}
-
-/** So many failed restarts are a crash loop. */
-const crashLoopAttempts = 5
 const refusalsBeforeFailure = 3
 const restMs = 500
 
@@ -147,52 +140,6 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       if (state.swap !== null && canUndo(state)) endSwap(state, 'aborted', 'gracer is shutting down', null, effects)
       break
   }
-}
-
-/** Before the flip is committed or on its way to be: only then can a swap be undone. */
-export function canUndo(state: ServiceState): boolean {
-  return state.swap !== null && !(state.swap.step === 'flipping' && state.pending?.live === state.swap.release) && state.committed.live !== state.swap.release
-}
-
-// ── Take in ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-function deploy(state: ServiceState, request: DeployRequest, effects: SwapEffect[]): void {
-  const refuse = (outcome: 'busy' | 'refused', message: string): void => {
-    if (request.command !== null) effects.push({ do: 'answer', command: request.command, outcome, message, release: state.swap?.release ?? null })
-  }
-  if (state.closing) return refuse('refused', 'gracer is shutting down')
-  const isDrop = request.origin === 'drop'
-  // Automatic deploys take only what was never tried; naming it in a command always tries it.
-  if (isDrop && request.dropKey !== null && Object.hasOwn(state.tried, request.dropKey)) return
-  if (state.swap !== null) {
-    if (isDrop) return wait(state, request, effects)
-    if (!request.supersede) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is being deployed; one swap at a time`)
-    if (!canUndo(state)) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is being flipped at this moment; try again`)
-    endSwap(state, 'superseded', `superseded by ${request.name ?? 'a newer swap'}`, null, effects, false)
-  }
-  begin(state, request, effects)
-}
-
-function begin(state: ServiceState, request: DeployRequest, effects: SwapEffect[]): void {
-  const number = state.nextNumber
-  const id = `v${number}`
-  state.nextNumber += 1
-  state.releases.push({
-    id, number, name: request.name, source: request.source, dropKey: request.dropKey, origin: request.origin,
-    noticedAt: request.noticedAt, boot: null, process: null, everConfirmed: false, outcome: null,
-  })
-  if (request.dropKey !== null) state.tried[request.dropKey] = 'taken'
-  state.swap = { release: id, step: 'queued', attempts: 1, from: state.committed.live, warm: false }
-  if (request.command !== null) effects.push({ do: 'follow', command: request.command, release: id })
-  effects.push({ do: 'progress', release: id, phase: 'queued', detail: null })
-}
-
-/** One visible slot: the newest wins, the older one is marked superseded. */
-function wait(state: ServiceState, request: DeployRequest, effects: SwapEffect[]): void {
-  if (state.waiting?.dropKey === request.dropKey) return
-  if (state.waiting !== null && state.waiting.dropKey !== null) state.tried[state.waiting.dropKey] = 'superseded'
-  state.waiting = request
-  effects.push({ do: 'note', release: null, what: `${request.name ?? request.source} waits for the swap under way` })
 }
 
 // ── Boot ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,65 +317,6 @@ function becomeConfirmed(state: ServiceState, record: ReleaseRecord, effects: Sw
   finish(state, record, 'confirmed', null, null, effects)
 }
 
-// ── Back ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function flipBack(tentative: Tentative, how: 'flipped-back' | 'rolled-back', reason: string, failure: Failure | null, effects: SwapEffect[]): void {
-  tentative.ending = { how, reason, failure }
-  effects.push({ do: 'unwatch', release: tentative.release }, { do: 'progress', release: tentative.release, phase: 'flipping-back', detail: reason })
-}
-
-/** The tentative release's process is gone: back to the old one, which is either warm or must be booted again. */
-function tentativeDied(state: ServiceState, tentative: Tentative, effects: SwapEffect[]): void {
-  const failure = release(state, tentative.release).outcome?.failure ?? failureAt('bake', 'its process ended')
-  flipBack(tentative, 'flipped-back', failure.message, failure, effects)
-}
-
-/** The table says something else than the tentative release now: it is drained and stopped. */
-function wentBack(state: ServiceState, tentative: Tentative, effects: SwapEffect[]): void {
-  const ending = tentative.ending as NonNullable<Tentative['ending']>
-  state.tentative = null
-  if (state.confirmed !== null && isRunning(state, state.confirmed)) effects.push({ do: 'watch', release: state.confirmed, baking: false })
-  if (isRunning(state, tentative.release)) leave(state, tentative.release, 'draining', effects)
-  finish(state, release(state, tentative.release), ending.how, ending.reason, ending.failure, effects)
-}
-
-/** Always accepted, and goes before everything else. */
-function rollback(state: ServiceState, event: Extract<SwapEvent, { type: 'rollback' }>, effects: SwapEffect[]): void {
-  const answer = (outcome: 'busy' | 'refused' | 'already', message: string, id: string | null): void => {
-    if (event.command !== null) effects.push({ do: 'answer', command: event.command, outcome, message, release: id })
-  }
-  if (state.closing) return answer('refused', 'gracer is shutting down', null)
-  const { swap, tentative } = state
-  if (swap !== null && event.to === swap.release) {
-    // On its way to where it is wanted.
-    if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: swap.release })
-    return
-  }
-  if (swap !== null) {
-    if (!canUndo(state)) return answer('busy', `${labelOf(findRelease(state, swap.release))} is being flipped at this moment; try again`, swap.release)
-    endSwap(state, 'aborted', 'undone by a rollback', null, effects, false)
-    state.waiting = null
-    if (tentative === null && event.to === null) return answer('already', 'The swap under way was undone before its flip', swap.release)
-  }
-  if (tentative !== null && (event.to === null || event.to === state.confirmed)) {
-    if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: tentative.release })
-    if (tentative.ending === null) flipBack(tentative, 'rolled-back', 'rolled back by command', null, effects)
-    return
-  }
-  const target = event.to ?? state.previous.at(-1) ?? null
-  const record = findRelease(state, target)
-  if (record === undefined) return answer('refused', event.to === null ? 'There is no earlier confirmed release to go back to' : `There is no release ${event.to}`, null)
-  if (record.id === state.committed.live) return answer('already', `${labelOf(record)} is live already`, record.id)
-  // Its process is gone and being started afresh: a swap beside that would start it twice.
-  if (record.id === state.confirmed) return answer('already', `${labelOf(record)} is restarting already`, record.id)
-  record.outcome = null
-  const leaving = state.leaving.find((one) => one.release === record.id)
-  if (leaving?.step === 'draining') state.leaving = state.leaving.filter((one) => one !== leaving)
-  state.swap = { release: record.id, step: 'queued', attempts: 1, from: state.committed.live, warm: record.process !== null }
-  if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: record.id })
-  effects.push({ do: 'progress', release: record.id, phase: 'queued', detail: null })
-}
-
 // ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function exited(state: ServiceState, event: Extract<SwapEvent, { type: 'exited' }>, effects: SwapEffect[]): void {
@@ -460,63 +348,3 @@ function exited(state: ServiceState, event: Extract<SwapEvent, { type: 'exited' 
   if (state.confirmed === event.release) effects.push({ do: 'note', release: event.release, what: event.failure.message })
 }
 
-function startRestarting(state: ServiceState, effects: SwapEffect[]): void {
-  const id = state.confirmed as string
-  const record = release(state, id)
-  state.restarting = { attempt: 0, step: 'waiting' }
-  if (record.process !== null) {
-    // It runs, but nobody has checked it since this agent began.
-    state.restarting.step = 'checking'
-    effects.push({ do: 'check', release: id })
-    return
-  }
-  effects.push({ do: 'note', release: id, what: 'restarting' }, { do: 'after', ms: restartDelayMs(0), event: { type: 'restart-due', release: id } })
-}
-
-function waitToRestart(state: ServiceState, failure: Failure, effects: SwapEffect[]): void {
-  const restarting = state.restarting as NonNullable<ServiceState['restarting']>
-  const id = state.confirmed as string
-  restarting.attempt += 1
-  restarting.step = 'waiting'
-  effects.push({ do: 'note', release: id, what: failure.message }, { do: 'after', ms: restartDelayMs(restarting.attempt), event: { type: 'restart-due', release: id } })
-  const before = state.previous.at(-1)
-  if (restarting.attempt === crashLoopAttempts && release(state, id).boot?.onCrashLoop === 'rollback' && before !== undefined && state.swap === null) {
-    rollback(state, { type: 'rollback', to: before, command: null }, effects)
-  }
-}
-
-/** Ends the swap before its flip. The old release was never touched. */
-function endSwap(state: ServiceState, how: OutcomeName, reason: string, failure: Failure | null, effects: SwapEffect[], stopIt = true): void {
-  const swap = state.swap as NonNullable<ServiceState['swap']>
-  const record = release(state, swap.release)
-  state.swap = null
-  const leavesAlready = state.leaving.some((one) => one.release === record.id)
-  // A warm process may still have requests from when it was live.
-  if (record.process !== null && !leavesAlready) leave(state, record.id, swap.warm ? 'draining' : 'stopping', effects)
-  else if (stopIt) effects.push({ do: 'unwatch', release: record.id })
-  // The order to start it is on its way: its place is taken until the master has answered.
-  if (swap.step === 'booting' && record.process === null && !leavesAlready) state.leaving.push({ release: record.id, step: 'stopping' })
-  finish(state, record, how, reason, failure, effects)
-}
-
-function leave(state: ServiceState, id: string, how: 'draining' | 'stopping', effects: SwapEffect[]): void {
-  state.leaving = [...state.leaving.filter((one) => one.release !== id), { release: id, step: how }]
-  effects.push({ do: 'unwatch', release: id })
-  askToLeave(state, { release: id, step: how }, effects)
-}
-
-/** Nothing is drained while requests may still be sent to it: the commit that takes it out of the table asks for it. */
-export function askToLeave(state: ServiceState, leaving: Leaving, effects: SwapEffect[]): void {
-  if (leaving.step === 'stopping') effects.push({ do: 'stop', release: leaving.release })
-  else if (!names(state.committed, leaving.release)) effects.push({ do: 'drain', release: leaving.release })
-}
-
-function finish(state: ServiceState, record: ReleaseRecord, name: OutcomeName, reason: string | null, failure: Failure | null, effects: SwapEffect[]): void {
-  record.outcome = { name, reason, failure }
-  if (record.dropKey !== null) state.tried[record.dropKey] = name
-  effects.push({ do: 'outcome', release: record.id })
-}
-
-export function failureAt(stage: Failure['stage'], message: string): Failure {
-  return { stage, message, attempts: 0, lastStatus: null, lastLocation: null, lastError: null, elapsedMs: 0, deadlineMs: null, exit: null, lastLines: [], logFile: null }
-}

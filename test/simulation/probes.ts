@@ -1,4 +1,4 @@
-import { failureAt } from '../../agent/swap/swap.ts'
+import { failureAt } from '../../agent/swap/ends.ts'
 import { findRelease, type ServiceState } from '../../agent/swap/state.ts'
 import type { SimAgent } from './sim-agent.ts'
 

@@ -1,7 +1,7 @@
 import type { FromAgent, ToAgent } from '../../proxy/messages.ts'
 import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
 import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
-import { failureAt } from '../../agent/swap/swap.ts'
+import { failureAt } from '../../agent/swap/ends.ts'
 import { findRelease, newServiceState, nothingLive, type BootPlan, type RouteIntent, type ServiceState } from '../../agent/swap/state.ts'
 import { Channel } from './network.ts'
 import { Probes } from './probes.ts'

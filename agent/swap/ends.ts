@@ -1,0 +1,44 @@
+import type { Failure, OutcomeName } from '../control/shapes.ts'
+import type { SwapEffect } from './events.ts'
+import { names, release, type Leaving, type ReleaseRecord, type ServiceState } from './state.ts'
+
+/** Before the flip is committed or on its way to be: only then can a swap be undone. */
+export function canUndo(state: ServiceState): boolean {
+  return state.swap !== null && !(state.swap.step === 'flipping' && state.pending?.live === state.swap.release) && state.committed.live !== state.swap.release
+}
+
+/** Ends the swap before its flip. The old release was never touched. */
+export function endSwap(state: ServiceState, how: OutcomeName, reason: string, failure: Failure | null, effects: SwapEffect[], stopIt = true): void {
+  const swap = state.swap as NonNullable<ServiceState['swap']>
+  const record = release(state, swap.release)
+  state.swap = null
+  const leavesAlready = state.leaving.some((one) => one.release === record.id)
+  // A warm process may still have requests from when it was live.
+  if (record.process !== null && !leavesAlready) leave(state, record.id, swap.warm ? 'draining' : 'stopping', effects)
+  else if (stopIt) effects.push({ do: 'unwatch', release: record.id })
+  // The order to start it is on its way: its place is taken until the master has answered.
+  if (swap.step === 'booting' && record.process === null && !leavesAlready) state.leaving.push({ release: record.id, step: 'stopping' })
+  finish(state, record, how, reason, failure, effects)
+}
+
+export function leave(state: ServiceState, id: string, how: 'draining' | 'stopping', effects: SwapEffect[]): void {
+  state.leaving = [...state.leaving.filter((one) => one.release !== id), { release: id, step: how }]
+  effects.push({ do: 'unwatch', release: id })
+  askToLeave(state, { release: id, step: how }, effects)
+}
+
+/** Nothing is drained while requests may still be sent to it: the commit that takes it out of the table asks for it. */
+export function askToLeave(state: ServiceState, leaving: Leaving, effects: SwapEffect[]): void {
+  if (leaving.step === 'stopping') effects.push({ do: 'stop', release: leaving.release })
+  else if (!names(state.committed, leaving.release)) effects.push({ do: 'drain', release: leaving.release })
+}
+
+export function finish(state: ServiceState, record: ReleaseRecord, name: OutcomeName, reason: string | null, failure: Failure | null, effects: SwapEffect[]): void {
+  record.outcome = { name, reason, failure }
+  if (record.dropKey !== null) state.tried[record.dropKey] = name
+  effects.push({ do: 'outcome', release: record.id })
+}
+
+export function failureAt(stage: Failure['stage'], message: string): Failure {
+  return { stage, message, attempts: 0, lastStatus: null, lastLocation: null, lastError: null, elapsedMs: 0, deadlineMs: null, exit: null, lastLines: [], logFile: null }
+}
