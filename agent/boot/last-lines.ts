@@ -24,8 +24,8 @@ export function lastLines(file: string, from: number): string[] {
   }
 }
 
+/** A child's words go to a terminal: escape sequences must not work there. */
 function printable(line: string): string {
-  // eslint-disable-next-line no-control-regex -- a child's words go to a terminal: escape sequences must not work there.
   return line.slice(0, longestLine).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
