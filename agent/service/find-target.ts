@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { realFolder } from '../boot/plan.ts'
 import { identityKey, type Drop } from '../drop.ts'
-import { whyRefused, nameAllowed } from '../drops/name.ts'
+import { escapeName, nameAllowed, whyRefused } from '../drops/name.ts'
 import type { DeployRequest, ReleaseRecord, ServiceState } from '../swap/state.ts'
 
 /** What a command may name a build by. */
@@ -36,7 +36,7 @@ export function findTarget(target: string | null, state: ServiceState, drops: Kn
     const source = realFolder(target)
     return { source, name: null, dropKey: null, remark: null }
   }
-  if (!nameAllowed(target)) throw new GracerError(`${JSON.stringify(target)} cannot be a release: ${whyRefused(target)}`, { code: 'bad-name', exitCode: 2 })
+  if (!nameAllowed(target)) throw new GracerError(`${escapeName(target)} cannot be a release: the name ${whyRefused(target)}`, { code: 'bad-name', exitCode: 2 })
   const drop = drops?.find(target) ?? null
   const numbered = state.releases.find((record) => record.id === target)
   if (drop !== null) return ofDrop(drop, numbered === undefined ? null : `${target} is both a name and a number; the drop of that name is taken`)
