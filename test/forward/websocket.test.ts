@@ -363,6 +363,7 @@ describe('the relay', () => {
     client.socket.resume()
     await until('everything', () => length === bytes.length)
     await client.closes()
+    await until('the visit to end', () => picker.ends[0]?.length === 1)
     expect(picker.ends).toEqual([['complete']])
   })
 })
