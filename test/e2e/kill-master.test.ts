@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { dropRelease, firstRelease } from '../support/drop.ts'
 import { GracerProcess } from '../support/gracer-process.ts'
-import { flowing, get, loadOn, lostBehindTheDoor, msBetween, nowNs, pidsOf, quickDrain, receipts, runs, settled, signal, wrong } from './kill-support.ts'
+import { Events, flowing, get, loadOn, lostBehindTheDoor, msBetween, nowNs, pidsOf, quickDrain, receipts, runs, settled, signal, wrong } from './kill-support.ts'
 import { until } from '../support/deadline.ts'
 
 /** Idle connections of the old worker end soon, so that it leaves soon. */
@@ -32,13 +32,17 @@ describe('kill -9 of the master under load', () => {
     expect(orphaned.stderr).toContain('gracer up')
 
     const gap = watchRefusals(gracer.port)
-    await gracer.up()
+    const events = new Events(gracer)
+    const [atTheTakeOver] = await Promise.all([events.next('takeover.worker').then(() => pidsOf(gracer, 'worker')), gracer.up()])
+    // The new ones have booted before the old ones are told to let go of the port; these have requests to finish.
+    expect(atTheTakeOver).toHaveLength(2 * workers)
     await flowing(load, 150)
     const after = await settled(gracer, 'r0', workers, 25_000)
     const gapMs = gap.end()
     const report = await load.stop()
     await annotate(`refused for ${gapMs} ms; of ${report.requests} requests ${report.refused} were refused, ${report.failed - report.refused} reset in the queue`)
 
+    expect(gapMs).toBeLessThan(1_000)
     expect(after.services[0]?.releases[0]?.pid).toBe(backend)
     expect(after.proxy.workers.filter((pid) => before.proxy.workers.includes(pid))).toEqual([])
     expect(lostBehindTheDoor(load.ledger), JSON.stringify(wrong(report))).toEqual([])
