@@ -26,11 +26,11 @@ export class History {
     }
   }
 
-  /** Newest first, `n` at most. */
+  /** By their start, the newest first, `n` at most. */
   newest(n: number): Receipt[] {
     const byswap = new Map<string, Receipt>()
     for (const receipt of readLines<Receipt>(this.#file)) byswap.set(`${receipt.release} ${receipt.startedAt}`, receipt)
-    return [...byswap.values()].reverse().slice(0, n)
+    return [...byswap.values()].sort((a, b) => b.startedAt.localeCompare(a.startedAt)).slice(0, n)
   }
 
   of(release: string): Receipt | null {

@@ -111,6 +111,12 @@ export class ServiceRunner {
     }
   }
 
+  /** Undoes what is before its flip, and looks at nothing any more: what ends from here on is meant to. */
+  close(): void {
+    this.dispatch({ type: 'close' })
+    for (const record of this.#state.releases) this.boots.unwatch(record.id)
+  }
+
   fromMaster(message: ToAgent): void {
     switch (message.type) {
       case 'spawned':

@@ -101,7 +101,7 @@ export class Service {
   async close(): Promise<void> {
     clearInterval(this.#logTimer)
     await this.#watch?.close()
-    this.runner.dispatch({ type: 'close' })
+    this.runner.close()
   }
 
   #dropped(drop: Drop): void {
