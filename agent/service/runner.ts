@@ -16,6 +16,8 @@ import { prune } from './prune-state.ts'
 import { releaseFigures } from './swap-record.ts'
 import { Teller } from './teller.ts'
 
+/** A release that takes no connection has this long to turn out to be one that has ended; the fallback serves meanwhile. */
+const exitPatienceMs = 200
 /** How often the error share of a baking release is looked at. */
 const bakeLookMs = 250
 
@@ -307,6 +309,8 @@ export class ServiceRunner {
     const live = findRelease(this.#state, this.#state.tentative?.release ?? null)
     // A worker out of descriptors fails to dial too: the release itself is asked before it is blamed.
     if (live === undefined || !(await this.boots.refusesConnections(live))) return
+    // A process that ends refuses a moment before its exit is known, which says more about why and goes first then.
+    await new Promise((resolve) => setTimeout(resolve, exitPatienceMs))
     this.dispatch({ type: 'fell-back', release: message.release, number: message.number, error: message.error })
   }
 
