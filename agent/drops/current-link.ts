@@ -19,16 +19,31 @@ export type CurrentVerdict =
   | { readonly kind: 'drop'; readonly path: string; readonly identity: DropIdentity }
   | { readonly kind: 'refused'; readonly notice: Notice }
 
-/** Reads the symlink `current` in the folder; null when there is none. */
+/** A link that is moved this often while it is read once is left for the next reading. */
+const readings = 5
+
+/**
+ * Reads the symlink `current` in the folder; null when there is none. Link and target are two looks, between which it
+ * can be moved: then the one would be of the old link and the other of the new, and one move would be seen twice.
+ */
 export async function readCurrent(folder: string): Promise<CurrentLink | null> {
   const path = join(folder, 'current')
+  let link = await readLink(path)
+  for (let reading = 0; link !== null && reading < readings; reading += 1) {
+    const real = await realpath(path).catch(nowhere)
+    const stats = real === null ? null : await lstat(real).catch(missing)
+    const target = real === null || stats === null ? null : { path: real, inode: stats.ino, isFolder: stats.isDirectory() }
+    const after = await readLink(path)
+    if (after !== null && after.inode === link.inode && after.stampMs === link.stampMs) return { ...link, target }
+    link = after
+  }
+  return null
+}
+
+async function readLink(path: string): Promise<{ readonly inode: number; readonly stampMs: number } | null> {
   const link = await lstat(path).catch(missing)
   if (link === null || !link.isSymbolicLink()) return null
-  const stampMs = link.birthtimeMs > 0 ? link.birthtimeMs : link.ctimeMs
-  const real = await realpath(path).catch(nowhere)
-  const stats = real === null ? null : await lstat(real).catch(missing)
-  const target = real === null || stats === null ? null : { path: real, inode: stats.ino, isFolder: stats.isDirectory() }
-  return { inode: link.ino, stampMs, target }
+  return { inode: link.ino, stampMs: link.birthtimeMs > 0 ? link.birthtimeMs : link.ctimeMs }
 }
 
 /**
