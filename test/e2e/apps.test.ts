@@ -10,7 +10,7 @@ import { until } from '../support/deadline.ts'
 import { moveIn } from '../support/drop.ts'
 import { GracerProcess } from '../support/gracer-process.ts'
 import { Events, receipts } from './observe.ts'
-import { writeFiles } from './write-release.ts'
+import { writeFiles, writeRelease } from './write-release.ts'
 
 // Programs as people have them, none of which knows gracer: each is swapped once by drop and once by command, under load.
 
@@ -87,19 +87,32 @@ async function swapTwice(app: App): Promise<void> {
   }
 }
 
+/** Closes a connection 1 s after its last reply, to the millisecond, as it says; Node's own limit has a second of grace. */
+const impatientApp = `
+import http from 'node:http'
+const server = http.createServer((req, res) => {
+  clearTimeout(req.socket.patience)
+  res.writeHead(200, { connection: 'keep-alive', 'keep-alive': 'timeout=1' })
+  // Slow enough that the 80 are under way at once, each on a connection of its own.
+  setTimeout(() => req.pipe(res), 100)
+  res.on('finish', () => { req.socket.patience = setTimeout(() => req.socket.destroy(), 1000) })
+})
+server.keepAliveTimeout = 0
+server.listen(process.env.PORT)
+process.on('SIGTERM', () => process.exit(0))
+`
+
 test('a backend that closes idle connections after 1 s, under POSTs a second apart from 80 clients, through a swap: none fails', async () => {
-  const behaviour = { keepAliveTimeoutMs: 1_000 }
-  const gracer = await GracerProcess.create({ config: { settle: '100ms', bake: '200ms', health: { path: '/healthz' } } })
+  const gracer = await GracerProcess.create({ config: { settle: '100ms', bake: '200ms' } })
   const clients: Poster[] = []
   try {
-    await makeRelease(gracer.releases, 'r0', { behaviour })
+    writeFiles(join(gracer.releases, 'r0'), { 'server.mjs': impatientApp })
     await gracer.up()
     await gracer.live('r0')
     const events = await Events.open(gracer)
     clients.push(...Array.from({ length: 80 }, (_, index) => new Poster(gracer.port, index)))
     await until('each client to have had two replies', () => clients.every((client) => client.replies >= 2))
-    const staged = await makeRelease(join(gracer.folder, 'staging'), 'r1', { behaviour })
-    await moveIn(gracer, staged.path, 'r1')
+    await moveIn(gracer, writeRelease(gracer, 'r1', { 'server.mjs': impatientApp }), 'r1')
     await events.phase('flipped', 'r1')
     const before = clients.map((client) => client.replies)
     await until('each client to have had three replies of the new release', () => clients.every((client, index) => client.replies >= (before[index] ?? 0) + 3))
@@ -121,13 +134,15 @@ class Poster {
   readonly failures: string[] = []
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
   readonly #port: number
+  readonly #index: number
   readonly #body: string
   #timer: NodeJS.Timeout | null
 
   constructor(port: number, index: number) {
     this.#port = port
+    this.#index = index
     this.#body = `client ${index} `.repeat(20)
-    // All at once, and then nothing for a second: each connection behind gracer lies idle until just about its end.
+    // All at once, and then nothing for about a second: each connection behind gracer lies idle until just about its end.
     this.#timer = setTimeout(() => this.#post(), 0)
   }
 
@@ -150,8 +165,7 @@ class Poster {
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('end', () => {
         if (response.statusCode !== 200 || text !== this.#body) return this.#failed(`${response.statusCode}: ${text.slice(0, 100)}`)
         this.replies += 1
-        // A little more and a little less than the backend's patience, by turns.
-        if (this.#timer !== null) this.#timer = setTimeout(() => this.#post(), 985 + 5 * (this.replies % 6))
+        if (this.#timer !== null) this.#timer = setTimeout(() => this.#post(), 992 + ((this.#index + this.replies) % 9))
       })
     })
     request.end(this.#body)
