@@ -117,6 +117,12 @@ it('does not take a flip for a confirmation, nor a failure before the phase for 
   expect((await failing.run('swap', '--until', 'flip').ended).code).toBe(1)
 })
 
+it('does not take the end of a release that failed for its flip', async () => {
+  const events = [progress('checking'), progress('stopping'), progress('stopped'), outcome({ outcome: 'failed', exitCode: 1 })]
+  const { run } = await agentWith({ swap: (_service, _request, listener) => events.forEach((event) => listener(event)) })
+  for (const phase of ['flip', 'drained', 'confirmed']) expect([phase, (await run('swap', '--until', phase).ended).code]).toEqual([phase, 1])
+})
+
 it('undoes a swap on Ctrl-C before its flip, and exits 130', async () => {
   const undone: [string, string][] = []
   let listener: Listener = () => {}
