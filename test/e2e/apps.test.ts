@@ -45,7 +45,7 @@ const apps: readonly App[] = [
 // Three at a time: each waits more than it works.
 for (const some of [apps.slice(0, 3), apps.slice(3)]) {
   describe.concurrent(`${some.length} kinds of programs`, () => {
-    test.each(some)('$what is swapped by drop and by command, and nothing is lost', swapTwice)
+    test.each(some)('$what is swapped by drop and by command, and nothing is lost', swapTwice, 60_000)
   })
 }
 

@@ -95,7 +95,7 @@ describe('flags and config, with no gracer running', () => {
 })
 
 describe('what reaches a running gracer', () => {
-  const config = { settle: '100ms', bake: '200ms', health: { path: '/healthz', interval: '50ms', timeout: '500ms', deadline: '5s' } }
+  const config = { settle: '100ms', bake: '200ms', health: { path: '/healthz', interval: '50ms', timeout: '1s', deadline: '5s' } }
   let gracer: GracerProcess
   let load: Load
   let livePid: number | null

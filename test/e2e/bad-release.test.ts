@@ -12,13 +12,15 @@ import { server, writeFiles, writeRelease, type Files } from './write-release.ts
 // ever meets it, the old process is not touched, and the command says what to mend.
 
 // `settle` is so short that half a copy would pass for a whole one many times over, but for the copying process.
-const config = { settle: '100ms', bake: '300ms', health: { path: '/healthz', interval: '50ms', timeout: '250ms', deadline: '1s' }, drain: { stop: '1s' } }
+const config = { settle: '100ms', bake: '300ms', health: { path: '/healthz', interval: '50ms', timeout: '400ms', deadline: '1500ms' }, drain: { stop: '1s' } }
 let gracer: GracerProcess
 let load: Load
 let livePid: number | null
 
 beforeAll(async () => {
-  gracer = await GracerProcess.startWith({ config }, (one) => firstRelease(one, 'r0'))
+  // The good one may take its time to boot, on a machine that has much to do.
+  gracer = await GracerProcess.startWith({ config: { ...config, health: { path: '/healthz' } } }, (one) => firstRelease(one, 'r0'))
+  gracer.writeConfig(config)
   livePid = (await gracer.status()).services[0]?.releases[0]?.pid ?? null
   load = startLoad({ port: gracer.port, connections: 24, rate: 150 })
   await until('the load to run', () => load.counts().requests > 50)
@@ -72,21 +74,21 @@ const badReleases: readonly BadRelease[] = [
   {
     what: 'crashes at boot',
     files: { 'server.mjs': `console.log('connecting'); throw new Error('the database is not there')` },
-    says: ['failed at its boot: its process exited with code 1 before it was healthy', 'exit        code 1', /elapsed +\d+ ms of 1\.00 s/, 'gracer logs v'],
+    says: ['failed at its boot: its process exited with code 1 before it was healthy', 'exit        code 1', /elapsed +\d+ ms of 1\.50 s/, 'gracer logs v'],
     failure: { stage: 'boot', exit: { code: 1, signal: null } },
     lastLine: 'Error: the database is not there',
   },
   {
     what: 'never listens',
     files: { 'server.mjs': `console.log('waiting for the migration lock'); setInterval(() => {}, 1000)` },
-    says: ['not healthy within 1s: no answer within 250ms', 'it has accepted no connection on the socket passed to it', 'LISTEN_FDS', /attempts +\d/, /elapsed +1\.\d+ s of 1\.00 s/],
-    failure: { stage: 'health', lastStatus: null, lastError: 'no answer within 250ms', deadlineMs: 1000 },
+    says: ['not healthy within 1500ms: no answer within 400ms', 'it has accepted no connection on the socket passed to it', 'LISTEN_FDS', /attempts +\d/, /elapsed +1\.\d+ s of 1\.50 s/],
+    failure: { stage: 'health', lastStatus: null, lastError: 'no answer within 400ms', deadlineMs: 1500 },
     lastLine: 'waiting for the migration lock',
   },
   {
     what: 'accepts and never answers',
     files: { 'server.mjs': server('') },
-    says: ['no answer within 250ms', 'it accepts connections on the socket passed to it and does not answer'],
+    says: ['no answer within 400ms', 'it accepts connections on the socket passed to it and does not answer'],
     failure: { stage: 'health', lastStatus: null },
   },
   {
