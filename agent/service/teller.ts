@@ -108,7 +108,11 @@ export class Teller {
       schema: 1, kind: 'outcome', service, release, name: record.name, outcome: name, exitCode: exitCodes[name], live,
       message: reason ?? `${labelOf(record)} is ${name}`, hint: hintFor(name, record, this.#options.state(), workingFolder), failure, receipt,
     }
-    log[name === 'confirmed' || name === 'rolled-back' ? 'info' : 'warn'](`swap.outcome`, { service, release, name: record.name, outcome: name, reason, live, lost: receipt.lost, violations: receipt.violations })
+    log[name === 'confirmed' || name === 'rolled-back' ? 'info' : 'warn'](`swap.outcome`, {
+      service, release, name: record.name, outcome: name, reason, live, lost: receipt.lost, violations: receipt.violations,
+      // Who only drops builds sees nothing else of them than this log.
+      ...(failure === null ? {} : { hint: event.hint, lastLines: failure.lastLines }),
+    })
     this.story.add(release, reason === null ? name : `${name}: ${reason}`)
     // A rollback may have taken the same release up again meanwhile.
     if (this.#records.get(release) === swap) this.#records.delete(release)

@@ -246,6 +246,11 @@ test('a build that failed is not tried again by itself, not even by a new agent,
   await until('it to have failed', async () => (await explain(gracer, 'hopeless').catch(() => null))?.state === 'failed')
   expect(linesOf(join(dropped, 'boots.log'))).toHaveLength(1)
 
+  // Who only drops builds looks at the log of gracer, which says why and what to type.
+  const logged = await until('its outcome in the log', () => gracer.gracerLog().find((line) => line.event === 'swap.outcome' && line['name'] === 'hopeless'))
+  expect(logged).toMatchObject({ outcome: 'failed', live: 'r0', reason: 'its process exited with code 1 before it was healthy', hint: expect.stringContaining('gracer swap hopeless') as string })
+  expect(logged['lastLines']).toContain('Error: no licence')
+
   const agent = (await gracer.status()).agent.pid
   process.kill(agent, 'SIGKILL')
   await until('the next agent', async () => {
