@@ -6,10 +6,10 @@ import type { Entry } from '../load/ledger.ts'
 import type { Kind } from '../load/kinds.ts'
 import type { Load } from '../load/load.ts'
 import { until } from '../support/deadline.ts'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
 import { addSwitches, databaseDown, dropSwitched, orderTo, takeBack, type Order } from './bake-support.ts'
-import { boots, Events, flowing, loadOn, msBetween, nowNs, quickDrain, receipts, settled, signal } from './kill-support.ts'
+import { boots, endAll, Events, flowing, loadOn, msBetween, nowNs, receipts, settled, signal, start } from './kill-support.ts'
 
 /** What may be asked again when the release that was asked is gone: nothing of it may be lost. */
 const retryable: readonly Kind[] = ['keep-alive', 'fresh']
@@ -17,15 +17,10 @@ const retryable: readonly Kind[] = ['keep-alive', 'fresh']
 let gracer: GracerProcess
 
 beforeAll(async () => {
-  gracer = await GracerProcess.startWith({ config: { settle: '200ms', bake: '60s', drain: quickDrain, health: { path: '/healthz' }, keep: 50 } }, async (one) => {
-    await firstRelease(one, 'r0')
-    addSwitches(one, join(one.releases, 'r0'), 'r0')
-  })
+  gracer = await start({ bake: '60s', health: { path: '/healthz' } }, { prepare: (one) => addSwitches(one, join(one.releases, 'r0'), 'r0') })
 })
 
-afterAll(async () => {
-  await gracer.end()
-})
+afterAll(endAll)
 
 /** Under load: the release flips, gets the order, and is flipped back. What was answered by it after the order, and failed. */
 async function goesBad(name: string, order: Order, kinds = retryable): Promise<{ lastMs: number; failed: Entry[]; load: Load }> {

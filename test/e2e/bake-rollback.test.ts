@@ -1,22 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Outcome } from '../../agent/control/shapes.ts'
 import type { Load } from '../load/load.ts'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { boots, Events, loadOn, msBetween, nowNs, processesOf, quickDrain, receipts, settled, wrong } from './kill-support.ts'
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
+import { boots, endAll, Events, loadOn, msBetween, nowNs, processesOf, quickDrain, receipts, settled, start, wrong } from './kill-support.ts'
 
 let gracer: GracerProcess
 let load: Load
-const config = { settle: '200ms', drain: quickDrain }
 
 beforeAll(async () => {
-  gracer = await GracerProcess.startWith({ config: { ...config, bake: '60s' } }, (one) => firstRelease(one, 'r0'))
+  gracer = await start({ bake: '60s' })
   load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'stream', 'websocket'], { connections: 40, rate: 200 })
 })
 
-afterAll(async () => {
-  await gracer.end()
-})
+afterAll(endAll)
 
 /** Over the control socket: what the agent takes for it, without the start of a command. */
 async function rollback(): Promise<{ outcome: Outcome; ms: number }> {
@@ -46,7 +43,7 @@ describe('rollback under load', () => {
   })
 
   test('after confirmation boots the release before it again', async ({ annotate }) => {
-    gracer.writeConfig({ ...config, bake: '100ms' })
+    gracer.writeConfig({ settle: '200ms', drain: quickDrain, bake: '100ms' })
     await dropRelease(gracer, 'r2')
     await settled(gracer, 'r2')
     expect(await pidOf('r0')).toBeNull()

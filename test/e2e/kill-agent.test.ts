@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Load } from '../load/load.ts'
 import type { Behaviour } from '../load/make-release.ts'
 import { until } from '../support/deadline.ts'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { boots, Events, loadOn, msBetween, nowNs, pidsOf, quickDrain, receipts, settled, signal, wrong } from './kill-support.ts'
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
+import { boots, endAll, Events, loadOn, msBetween, nowNs, pidsOf, receipts, settled, signal, start, wrong } from './kill-support.ts'
 
 /** Boots slowly, so that every phase of its swaps lasts. */
 const slowly = { listenAfterMs: 150 }
@@ -19,16 +19,11 @@ let number = 0
 let rolledBackAt = 0n
 
 beforeAll(async () => {
-  gracer = await GracerProcess.startWith(
-    { config: { bake: '400ms', drain: quickDrain, settle: '200ms', keep: 50 } },
-    (one) => firstRelease(one, 'r0', { behaviour: slowly }),
-  )
+  gracer = await start({ bake: '400ms' }, { behaviour: slowly })
   load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'stream', 'slow', 'pipeline', 'websocket'])
 })
 
-afterAll(async () => {
-  await gracer.end()
-})
+afterAll(endAll)
 
 /** Kills the agent; resolves with how long it took until another one answered. */
 async function killAgent(pid: number): Promise<number> {

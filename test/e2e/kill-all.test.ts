@@ -2,23 +2,19 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../support/deadline.ts'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { Events, get, killAll, quickDrain, receipts, settled } from './kill-support.ts'
-
-const config = { settle: '200ms', drain: quickDrain, keep: 50 }
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
+import { endAll, Events, get, killAll, receipts, settled, start } from './kill-support.ts'
 
 let gracer: GracerProcess
 let events: Events
 
 beforeAll(async () => {
-  gracer = await GracerProcess.startWith({ config: { ...config, bake: '60s' } }, (one) => firstRelease(one, 'r0'))
+  gracer = await start({ bake: '60s' })
   events = new Events(gracer)
 })
 
-afterAll(async () => {
-  await gracer.end()
-})
+afterAll(endAll)
 
 /** Kills every process of gracer, and starts it again; what is booted first then. */
 async function killAndStart(between = (): void => {}): Promise<string> {

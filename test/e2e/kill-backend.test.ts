@@ -2,14 +2,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { until } from '../support/deadline.ts'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { boots, Events, flowing, get, loadOn, msBetween, nowNs, quickDrain, settled, signal, wrong } from './kill-support.ts'
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
+import { boots, endAll, Events, flowing, get, loadOn, msBetween, nowNs, settled, signal, start, wrong } from './kill-support.ts'
 
 let gracer: GracerProcess
-afterEach(async () => {
-  await gracer.end()
-})
+afterEach(endAll)
 
 async function pidOfLive(): Promise<number> {
   const status = await gracer.status()
@@ -18,7 +16,7 @@ async function pidOfLive(): Promise<number> {
 
 describe('kill -9 of the live, confirmed backend under load', () => {
   test('holds requests until the same release is back, and loses only what was in flight on it', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ config: { settle: '200ms', drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
+    gracer = await start({})
     const load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'slow', 'stream', 'pipeline', 'upload'])
     const events = new Events(gracer)
     const before = await pidOfLive()
@@ -48,7 +46,7 @@ describe('kill -9 of the live, confirmed backend under load', () => {
   })
 
   test('which cannot come back: held, then 503 with Retry-After, status says restarting; a good drop mends it', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ config: { settle: '200ms', drain: quickDrain, bake: '200ms', hold: { timeout: '700ms' } } }, (one) => firstRelease(one, 'r0'))
+    gracer = await start({ bake: '200ms', hold: { timeout: '700ms' } })
     await breakBoot('r0')
     const events = new Events(gracer)
     signal(await pidOfLive(), 'SIGKILL')
@@ -76,7 +74,7 @@ describe('kill -9 of the live, confirmed backend under load', () => {
   })
 
   test('which cannot come back: `gracer rollback` boots the release before it, and held requests are answered by that', async () => {
-    gracer = await GracerProcess.startWith({ config: { settle: '200ms', drain: quickDrain, bake: '200ms', hold: { timeout: '10s' } } }, (one) => firstRelease(one, 'r0'))
+    gracer = await start({ bake: '200ms', hold: { timeout: '10s' } })
     await dropRelease(gracer, 'r1')
     await settled(gracer, 'r1')
     await breakBoot('r1')

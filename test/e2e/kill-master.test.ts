@@ -1,22 +1,20 @@
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { Events, flowing, get, loadOn, lostBehindTheDoor, msBetween, nowNs, pidsOf, quickDrain, receipts, runs, settled, signal, wrong } from './kill-support.ts'
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
+import { endAll, Events, flowing, get, loadOn, lostBehindTheDoor, msBetween, nowNs, pidsOf, receipts, runs, settled, signal, start, wrong } from './kill-support.ts'
 import { until } from '../support/deadline.ts'
 
 /** Idle connections of the old worker end soon, so that it leaves soon. */
-const config = { settle: '200ms', bake: '400ms', drain: quickDrain, limits: { idle: '1s' } }
+const config = { bake: '400ms', limits: { idle: '1s' } }
 
 let gracer: GracerProcess
-afterEach(async () => {
-  await gracer.end()
-})
+afterEach(endAll)
 
-describe('kill -9 of the master under load', () => {
+describe('kill -9 of the master under load', { timeout: 60_000 }, () => {
   test('with a confirmed release: traffic goes on, and the next `gracer up` adopts the backend and takes the port over from all workers', async ({ annotate }) => {
     const workers = 3
-    gracer = await GracerProcess.startWith({ workers, config }, (one) => firstRelease(one, 'r0'))
+    gracer = await start(config, { workers })
     const before = await gracer.status()
     const backend = before.services[0]?.releases[0]?.pid as number
     const load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'slow', 'upload', 'stream', 'pipeline'])
@@ -53,7 +51,7 @@ describe('kill -9 of the master under load', () => {
   })
 
   test('while a tentative release is live: the confirmed one is live afterwards', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ config: { ...config, bake: '60s' } }, (one) => firstRelease(one, 'r0'))
+    gracer = await start({ ...config, bake: '60s' })
     const load = await loadOn(gracer, ['keep-alive', 'fresh', 'post', 'stream'], { connections: 40 })
     const before = await gracer.status()
     await dropRelease(gracer, 'r1')
@@ -79,7 +77,7 @@ describe('kill -9 of the master under load', () => {
 })
 
 test('a second `gracer up` on the same state folder exits 4 and names the pid of the first, which serves on', async () => {
-  gracer = await GracerProcess.startWith({ config }, (one) => firstRelease(one, 'r0'))
+  gracer = await start(config)
   const before = await gracer.status()
   const second = await gracer.cli('up')
   expect(second.code).toBe(4)

@@ -1,20 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Kind } from '../load/kinds.ts'
 import { until } from '../support/deadline.ts'
-import { dropRelease, firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { Events, get, loadOn, lostBehindTheDoor, msBetween, nowNs, processesOf, quickDrain, signal, wrong } from './kill-support.ts'
+import { dropRelease } from '../support/drop.ts'
+import type { GracerProcess } from '../support/gracer-process.ts'
+import { endAll, Events, get, loadOn, lostBehindTheDoor, msBetween, nowNs, processesOf, signal, start, wrong } from './kill-support.ts'
 
 const kinds: readonly Kind[] = ['keep-alive', 'fresh', 'post', 'upload', 'slow', 'stream', 'pipeline', 'websocket']
 
 let gracer: GracerProcess
-afterEach(async () => {
-  await gracer.end()
-})
+afterEach(endAll)
 
-function start(workers = 1): Promise<GracerProcess> {
-  return GracerProcess.startWith({ workers, config: { settle: '200ms', bake: '60s', drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
-}
+const config = { bake: '60s' }
 
 describe('an end in order, under load', () => {
   test.for([
@@ -23,7 +19,7 @@ describe('an end in order, under load', () => {
     ['Ctrl-C', 3, (): void => { process.kill(-gracer.pid, 'SIGINT') }],
     ['gracer down', 1, (): void => { void gracer.cli('down') }],
   ] as const)('by %s: exit 0, nothing in flight is lost, no process is left', async ([, workers, end], { annotate }) => {
-    gracer = await start(workers)
+    gracer = await start(config, { workers })
     const load = await loadOn(gracer, kinds)
     await until('long requests to be under way', () => load.counts().inFlight > 12)
     const at = nowNs()
@@ -40,7 +36,7 @@ describe('an end in order, under load', () => {
   })
 
   test('during a bake and during a boot: both processes are stopped, and the confirmed release comes back at the next start', async () => {
-    gracer = await start()
+    gracer = await start(config)
     const events = new Events(gracer)
     await dropRelease(gracer, 'r1')
     await events.next('swap.drained', 'r1')
@@ -55,7 +51,7 @@ describe('an end in order, under load', () => {
   })
 
   test('a second SIGTERM is immediate', async ({ annotate }) => {
-    gracer = await start()
+    gracer = await start(config)
     const events = new Events(gracer)
     const slow = get(gracer, '/slow?ms=4000').then(() => 'answered', () => 'cut')
     await until('it to be in flight', async () => (await gracer.status()).services[0]?.releases[0]?.inFlight === 1)

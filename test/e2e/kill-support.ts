@@ -5,11 +5,32 @@ import type { Receipt, Status } from '../../agent/control/shapes.ts'
 import type { Kind } from '../load/kinds.ts'
 import type { Entry } from '../load/ledger.ts'
 import { startLoad, type Load, type Report } from '../load/load.ts'
+import type { Behaviour } from '../load/make-release.ts'
 import { until } from '../support/deadline.ts'
-import type { GracerProcess } from '../support/gracer-process.ts'
+import { firstRelease } from '../support/drop.ts'
+import { GracerProcess } from '../support/gracer-process.ts'
 
 /** Short drains and a short bake, named in the config, so that a swap lasts a second or two. */
 export const quickDrain = { timeout: '5s', streams: '300ms', upgraded: '200ms', spread: '50ms', stop: '1s' }
+
+const started = new Set<GracerProcess>()
+
+/** A gracer with its first release, 'r0', live. It is ended by endAll(), however the start and the test went. */
+export async function start(config: Record<string, unknown>, options: { workers?: number; behaviour?: Behaviour; prepare?: (gracer: GracerProcess) => void } = {}): Promise<GracerProcess> {
+  const gracer = await GracerProcess.create({ workers: options.workers ?? 1, config: { settle: '200ms', drain: quickDrain, keep: 50, ...config } })
+  started.add(gracer)
+  await firstRelease(gracer, 'r0', options.behaviour === undefined ? {} : { behaviour: options.behaviour })
+  options.prepare?.(gracer)
+  await gracer.up()
+  await gracer.live()
+  return gracer
+}
+
+/** For afterEach and afterAll, which run after a test that was given up as well. */
+export async function endAll(): Promise<void> {
+  for (const gracer of started) await gracer.end()
+  started.clear()
+}
 
 export type Role = 'master' | 'agent' | 'worker' | 'console' | 'command' | 'backend'
 
@@ -52,10 +73,14 @@ export function runs(pid: number): boolean {
   }
 }
 
-/** Sends a signal to one process that this gracer started. */
+/** Sends a signal to one process that a test's gracer started; one that has ended gets none. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${pid} is not to be signalled`)
-  process.kill(pid, name)
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has ended meanwhile.
+  }
 }
 
 /**
@@ -87,11 +112,15 @@ function same(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && [...a].sort((x, y) => x - y).join() === [...b].sort((x, y) => x - y).join()
 }
 
-/** Ends whatever is left of a gracer by its pid, at once, and says whether anything is. */
+/** Kills every process of a gracer by its pid, the master first so that it starts nothing again; resolves when all are gone. */
 export async function killAll(gracer: GracerProcess): Promise<void> {
-  // The master first, so that it starts nothing again.
-  for (const role of ['master', 'agent', 'worker', 'backend', 'console'] as const) for (const pid of pidsOf(gracer, role)) signal(pid, 'SIGKILL')
-  await until('everything to be gone', () => processesOf(gracer).length === 0, 5_000)
+  signal(gracer.pid, 'SIGKILL')
+  await until('everything to be gone', () => {
+    // Looked for again each time: one that is only just starting may look like something else.
+    const found = processesOf(gracer)
+    for (const { pid } of found) signal(pid, 'SIGKILL')
+    return found.length === 0
+  }, 10_000)
 }
 
 export interface LogLine {

@@ -2,24 +2,18 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Entry } from '../load/ledger.ts'
 import type { Kind } from '../load/kinds.ts'
 import { until } from '../support/deadline.ts'
-import { firstRelease } from '../support/drop.ts'
-import { GracerProcess } from '../support/gracer-process.ts'
-import { Events, flowing, get, loadOn, msBetween, nowNs, quickDrain, settled, signal, wrong } from './kill-support.ts'
+import { endAll, Events, flowing, get, loadOn, msBetween, nowNs, settled, signal, start, wrong } from './kill-support.ts'
 
 /** Long ones among them, so that something is in flight at every moment. */
 const kinds: readonly Kind[] = ['keep-alive', 'fresh', 'post', 'upload', 'slow', 'stream', 'pipeline']
 /** A worker sends its ledger every 100 ms; on a busy machine that takes its time. */
 const ledgerAgeMs = 400
 
-let gracer: GracerProcess | null = null
-afterEach(async () => {
-  await gracer?.end()
-  gracer = null
-})
+afterEach(endAll)
 
 describe.each([1, 4])('kill -9 of a worker under load, of %i', (workers) => {
   test('refuses no connection, loses only what was in flight on it, and counts that', async ({ annotate }) => {
-    gracer = await GracerProcess.startWith({ workers, config: { settle: '200ms', drain: quickDrain } }, (one) => firstRelease(one, 'r0'))
+    const gracer = await start({}, { workers })
     const events = new Events(gracer)
     const load = await loadOn(gracer, kinds)
     const before = await gracer.status()
