@@ -7,6 +7,8 @@ import type { Context } from './context.ts'
 const pollMs = 200
 /** An order that no agent has ended by then is left to itself. */
 const patienceMs = 120_000
+/** A busy machine takes its time to start another agent. */
+const absenceMs = 6_000
 
 /** As the agent itself gives them with the outcome of a swap. */
 const exitCodes: Readonly<Record<OutcomeName, number>> = {
@@ -24,10 +26,15 @@ export async function outcomeAfterRestart(context: Context, seen: Progress | nul
   })
   if (seen === null) throw gone
   const path = queryPath('/v1/explain', { service: context.service, release: seen.release })
+  let answered = Date.now()
   for (const deadline = Date.now() + patienceMs; Date.now() < deadline; await delay(pollMs)) {
     const told = await context.client.request<Explanation>('GET', path).catch((error: unknown) => {
-      throw error instanceof GracerError && error.exitCode !== 3 ? error : gone
+      if (error instanceof GracerError && error.exitCode !== 3) throw error
+      if (Date.now() - answered > absenceMs) throw gone
+      return null
     })
+    if (told === null) continue
+    answered = Date.now()
     if (told.receipt === null || Date.parse(told.receipt.startedAt) < orderedAt) continue
     const { outcome, reason } = told.receipt
     return {
