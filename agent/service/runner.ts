@@ -297,6 +297,7 @@ export class ServiceRunner {
     const timer = this.#stops.get(message.release)
     if (timer !== undefined) clearTimeout(timer)
     this.#stops.delete(message.release)
+    this.#drains.delete(message.release)
     const record = findRelease(this.#state, message.release)
     const stage = this.#state.swap?.release === message.release ? 'boot' : 'bake'
     const failure = this.boots.exitFailure(message.release, message.code, message.signal, stage)

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
@@ -48,7 +48,8 @@ it('throws what the agent says, as it says it', async () => {
 it('waits for an agent that is about to come back', async () => {
   const path = join(scratch(), 'control.sock')
   const answer = controlClient(path).request('GET', '/v1/status')
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // Asked after it and refused: by then its own first try has been refused too.
+  await expect(once(connect(path), 'connect')).rejects.toMatchObject({ code: 'ENOENT' })
   await serve({}, { socketPath: path })
   expect(await answer).toEqual(status)
 })
