@@ -1,0 +1,39 @@
+import { type Command, Option } from 'commander'
+import type { Until } from '../control/shapes.ts'
+import { commonOf, duration, given, notYet, type Declare } from './arguments.ts'
+
+/** Declares the verbs that change which release serves. */
+export const declareDeployVerbs: Declare = (program, done) => {
+  program
+    .command('swap')
+    .description('boot a release, check its health, move the traffic to it, let the old one drain')
+    .argument('[RELEASE|PATH]', "a release's name or number, or a path with a slash in it; without it the newest drop, else the same folder afresh")
+    .addOption(new Option('--until <phase>', 'return when this is reached').choices(['flip', 'drained', 'confirmed']).default('confirmed'))
+    .option('--timeout <duration>', 'bounds everything up to the flip, such as "90s"; undone when it passes (exit 124)', duration)
+    .option('--supersede', 'end a swap that is under way, instead of being answered busy')
+    .option('--dry-run', 'say what would be done, and do nothing')
+    .option('--no-wait', 'return when the swap is accepted')
+    .addOption(new Option('--canary <percent>', 'not supported by this version').argParser(notYet('--canary')))
+    .action(async (target: string | undefined, own: { until: Until; timeout?: number; supersede?: boolean; dryRun?: boolean; wait: boolean }, command: Command) => {
+      const { runSwap } = await import('./swap.ts')
+      const flags = { until: own.until, supersede: own.supersede === true, dryRun: own.dryRun === true, wait: own.wait }
+      done(await runSwap({ ...commonOf(command), ...flags, ...given({ target, timeoutMs: own.timeout }) }))
+    })
+
+  program
+    .command('rollback')
+    .description('swap back to an earlier release')
+    .argument('[RELEASE]', 'name or number; without it the one before the live one')
+    .action(async (release: string | undefined, _own: unknown, command: Command) => {
+      const { runRollback } = await import('./rollback.ts')
+      done(await runRollback({ ...commonOf(command), ...given({ release }) }))
+    })
+
+  program
+    .command('restart')
+    .description('the same release, booted afresh, through a full swap')
+    .action(async (_own: unknown, command: Command) => {
+      const { runRestart } = await import('./restart.ts')
+      done(await runRestart(commonOf(command)))
+    })
+}

@@ -1,0 +1,26 @@
+import type { Command } from 'commander'
+import { commonOf, given, wholeNumber, type Declare } from './arguments.ts'
+
+/** Declares the verbs that run gracer and end it. */
+export const declareRunVerbs: Declare = (program, done) => {
+  program
+    .command('up')
+    .description('run gracer in the foreground: take the port, boot the backend, serve until Ctrl-C or "gracer down"')
+    .argument('[CMD...]', 'what boots the backend, after --, as in: gracer up -- node server.js')
+    .option('--listen <host:port>', 'the public address; a number alone means loopback, ":8080" every IPv4 address')
+    .option('--releases <dir>', 'the folder watched for drops')
+    .option('--workers <n>', 'processes that forward requests', wholeNumber(1, 64))
+    .action(async (words: string[], own: { listen?: string; releases?: string; workers?: number }, command: Command) => {
+      const { config, state, json, color } = commonOf(command)
+      const { runUp } = await import('./up.ts')
+      done(await runUp({ ...given({ config, state, ...own }), command: words, json, color }))
+    })
+
+  program
+    .command('down')
+    .description('end gracer: what is in flight drains first')
+    .action(async (_own: unknown, command: Command) => {
+      const { runDown } = await import('./down.ts')
+      done(await runDown(commonOf(command)))
+    })
+}
