@@ -1,6 +1,7 @@
+import { addHistogram, copyHistogram, emptyHistogram, type Histogram } from './histogram.ts'
 import type { ReleaseId, ServiceName } from './table.ts'
 
-/** What a worker counts of one release. All but the first three only grow. */
+/** What a worker counts of one release. All but the first three only grow (`requests`: but for those that are picked again). */
 export interface ReleaseFigures {
   readonly service: ServiceName
   readonly release: ReleaseId
@@ -21,6 +22,38 @@ export interface ReleaseFigures {
   upgradedEnded: number
   /** Requests that finished while the release was draining. */
   drained: number
+  /**
+   * Its replies by class: 1xx (a WebSocket's 101) at 1, to 5xx at 5. At 0 what ended without one: lost, cut, or the client
+   * went away first. What is picked again stands nowhere.
+   */
+  readonly statuses: number[]
+  /** Connections that it did not take, that it closed without a byte of a reply, and replies that could not be passed on or broke off. */
+  dialFailed: number
+  reset: number
+  badReply: number
+  /** Over the connections to it, heads included. */
+  bytesToRelease: number
+  bytesFromRelease: number
+  /** From the pick to the head of the reply. */
+  readonly firstByte: Histogram
+  /** From the pick until the whole reply is with the kernel; complete replies only, no streams and no WebSockets. */
+  readonly total: Histogram
+}
+
+/** What a worker counts of a service, whichever release it would have been. Service '': nobody could say which. */
+export interface WaitFigures {
+  readonly service: ServiceName
+  /** Waiting at this moment for a flip, and for something that can answer. */
+  parked: number
+  held: number
+  /** Requests that a flip made wait, and the longest such wait in microseconds. */
+  parks: number
+  longestParkUs: number
+  /** Requests that waited because nothing could answer, and those of them that waited in vain. */
+  holds: number
+  holdTimeouts: number
+  /** Requests that gracer answered itself without any release, by the code in its reply. */
+  readonly refused: Record<string, number>
 }
 
 /**
@@ -42,6 +75,7 @@ export interface WorkerLedger {
   readonly violations: number
   readonly parked: number
   readonly held: number
+  readonly waits: readonly WaitFigures[]
 }
 
 /** All workers' ledgers added up, those of workers that are gone included. */
@@ -52,23 +86,45 @@ export interface ServiceFigures {
   readonly lost: number
   readonly parked: number
   readonly held: number
+  readonly waits: WaitFigures
 }
 
 export function noFigures(service: ServiceName, release: ReleaseId): ReleaseFigures {
   return {
     service, release, inFlight: 0, streams: 0, upgraded: 0, requests: 0, errors: 0, lost: 0, cut: 0,
     retried: 0, clientGone: 0, streamsEnded: 0, upgradedEnded: 0, drained: 0,
+    statuses: [0, 0, 0, 0, 0, 0], dialFailed: 0, reset: 0, badReply: 0, bytesToRelease: 0, bytesFromRelease: 0,
+    firstByte: emptyHistogram(), total: emptyHistogram(),
   }
+}
+
+/** A copy that later counting does not change. */
+export function copyFigures(figures: ReleaseFigures): ReleaseFigures {
+  return { ...figures, statuses: figures.statuses.slice(), firstByte: copyHistogram(figures.firstByte), total: copyHistogram(figures.total) }
+}
+
+export function noWaits(service: ServiceName): WaitFigures {
+  return { service, parked: 0, held: 0, parks: 0, longestParkUs: 0, holds: 0, holdTimeouts: 0, refused: {} }
+}
+
+export function addWaits(sum: WaitFigures, more: WaitFigures): void {
+  for (const field of ['parked', 'held', 'parks', 'holds', 'holdTimeouts'] as const) sum[field] += more[field]
+  sum.longestParkUs = Math.max(sum.longestParkUs, more.longestParkUs)
+  for (const [code, count] of Object.entries(more.refused)) sum.refused[code] = (sum.refused[code] ?? 0) + count
 }
 
 const counted = [
   'inFlight', 'streams', 'upgraded', 'requests', 'errors', 'lost', 'cut',
   'retried', 'clientGone', 'streamsEnded', 'upgradedEnded', 'drained',
+  'dialFailed', 'reset', 'badReply', 'bytesToRelease', 'bytesFromRelease',
 ] as const
 
 /** Adds `more` into `sum`, field by field. */
 export function addFigures(sum: ReleaseFigures, more: ReleaseFigures): void {
   for (const field of counted) sum[field] += more[field]
+  for (let index = 0; index < sum.statuses.length; index += 1) sum.statuses[index] = (sum.statuses[index] as number) + (more.statuses[index] ?? 0)
+  addHistogram(sum.firstByte, more.firstByte)
+  addHistogram(sum.total, more.total)
 }
 
 /**

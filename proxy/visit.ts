@@ -22,6 +22,9 @@ export type VisitEnd =
   /** Sent, but no byte of a reply came, and the request is safe to repeat: it is picked again. Counts as retried. */
   | 'retried'
 
+/** dial: it took no connection. reset: it closed it without a byte of a reply. bad-reply: no reply that can be passed on, or half of one. */
+export type UpstreamFailure = 'dial' | 'reset' | 'bad-reply'
+
 export interface Visit {
   readonly release: ReleaseId
   readonly target: Target
@@ -36,8 +39,12 @@ export interface Visit {
   becomes(kind: 'stream' | 'upgraded', onGrace: () => void): void
   /** Called at most once, when the last deadline has passed: destroy everything at once, then end('cut'). */
   onCut(cut: () => void): void
-  /** The reply's status, once it is known: 5xx is counted as an error of the release. */
+  /** The reply's status, once it is known: 5xx is counted as an error of the release. Stops the clock of the first byte. */
   answered(status: number): void
+  /** What the release did wrong; at most once for a visit. How the visit ends is said apart. */
+  failed(how: UpstreamFailure): void
+  /** What went over the connection to the release for this visit, heads included; at most once, before its end. */
+  moved(bytesToRelease: number, bytesFromRelease: number): void
   /** Ends the visit; a second call does nothing. */
   end(how: VisitEnd): void
 }

@@ -7,7 +7,7 @@ import type { UpstreamListener } from './hand-over.ts'
 import { sendHandshake, switchedHead, switchFault } from './handshake.ts'
 import { sendRequest } from './http-lane.ts'
 import { replyHead } from './reply-fields.ts'
-import { Reply } from './response.ts'
+import { Reply, type ReplyOwner } from './response.ts'
 import { trailerFields } from './trailers.ts'
 import { Tunnel } from './tunnel.ts'
 import type { Upstream } from './upstream-pool.ts'
@@ -36,7 +36,7 @@ export interface AttemptOwner {
 const maxInterim = 16
 
 /** One visit to a release: from the pick over the connection and the request to the end of the reply. */
-export class Attempt implements UpstreamListener {
+export class Attempt implements UpstreamListener, ReplyOwner {
   readonly visit: Visit
   readonly #house: ExchangeHouse
   readonly #client: ClientSide
@@ -44,6 +44,7 @@ export class Attempt implements UpstreamListener {
   #over = false
   #interim = 0
   #reused = false
+  #counted = false
   #giveUpDial: (() => void) | null = null
   #upstream: Upstream | null = null
   #request: ClientRequest | null = null
@@ -84,7 +85,10 @@ export class Attempt implements UpstreamListener {
     this.#giveUpDial = dial(target, (error, socket) => {
       this.#giveUpDial = null
       if (error === null) this.#send(this.#house.pool.adopt(socket, release))
-      else this.#owner.dialFailed(error)
+      else {
+        this.visit.failed('dial')
+        this.#owner.dialFailed(error)
+      }
     })
   }
 
@@ -97,6 +101,7 @@ export class Attempt implements UpstreamListener {
       return
     }
     this.#over = true
+    this.#countBytes()
     this.visit.end(how)
     this.#giveUpDial?.()
     // A complete reply has freed the connection, which may serve somebody else by now. What is not written yet then is
@@ -109,7 +114,7 @@ export class Attempt implements UpstreamListener {
     if (this.#over) return
     this.#interim += 1
     if (this.#interim > maxInterim) {
-      this.#owner.badReply(`it sends more than ${maxInterim} interim replies`)
+      this.#badReply(`it sends more than ${maxInterim} interim replies`)
       return
     }
     const { req, res, early } = this.#client
@@ -132,7 +137,7 @@ export class Attempt implements UpstreamListener {
     // A 101 without an Upgrade field comes here, not as a switch.
     const fault = head.fault ?? (incoming.httpVersionMajor !== 1 ? 'it is not HTTP/1' : status < 200 ? `its status is ${status}` : null)
     if (fault !== null) {
-      this.#owner.badReply(fault)
+      this.#badReply(fault)
       return
     }
     const { req, res } = this.#client
@@ -141,9 +146,9 @@ export class Attempt implements UpstreamListener {
     this.#owner.replying()
     let reply: Reply
     try {
-      reply = new Reply(res, incoming, head, () => { if (!this.#over) this.#owner.brokenOff() })
+      reply = new Reply(res, incoming, head, this)
     } catch (error) {
-      this.#owner.badReply(String(error))
+      this.#badReply(String(error))
       return
     }
     this.#reply = reply
@@ -156,7 +161,7 @@ export class Attempt implements UpstreamListener {
     const fault = early === null ? 'it switches protocols unasked' : switchFault(req, incoming)
     if (this.#over || early === null || fault !== null) {
       socket.destroy()
-      if (!this.#over) this.#owner.badReply(fault ?? '')
+      if (!this.#over) this.#badReply(fault ?? '')
       return
     }
     this.visit.answered(101)
@@ -164,6 +169,7 @@ export class Attempt implements UpstreamListener {
     connection.socket.write(switchedHead(incoming), 'latin1')
     const tunnel = new Tunnel(connection.socket, socket, (how) => {
       this.#over = true
+      this.#countBytes()
       this.visit.end(how)
       this.#owner.tunnelEnded()
     })
@@ -176,12 +182,38 @@ export class Attempt implements UpstreamListener {
     if (this.#over) return
     if (this.#reply !== null) {
       // After a complete reply it concerns the connection only, and Node has destroyed that already.
-      if (!this.#reply.complete) this.#owner.brokenOff()
+      if (!this.#reply.complete) this.replyBroken()
       return
     }
     const upstream = this.#upstream
-    if (upstream !== null && upstream.socket.bytesRead === upstream.readBefore) this.#owner.unanswered(error)
-    else this.#owner.badReply(error.message)
+    if (upstream !== null && upstream.socket.bytesRead === upstream.readBefore) {
+      this.visit.failed('reset')
+      this.#owner.unanswered(error)
+    } else this.#badReply(error.message)
+  }
+
+  replyBroken(): void {
+    if (this.#over) return
+    this.visit.failed('bad-reply')
+    this.#owner.brokenOff()
+  }
+
+  replyReceived(): void {
+    this.#countBytes()
+  }
+
+  #badReply(why: string): void {
+    this.visit.failed('bad-reply')
+    this.#owner.badReply(why)
+  }
+
+  /** Once, while the connection is still this visit's own: the next request over it counts from there. */
+  #countBytes(): void {
+    const upstream = this.#upstream
+    if (upstream === null || this.#counted) return
+    this.#counted = true
+    const { socket } = upstream
+    this.visit.moved(socket.bytesWritten - upstream.writtenBefore, socket.bytesRead - upstream.readBefore)
   }
 
   #send(upstream: Upstream): void {
@@ -189,6 +221,7 @@ export class Attempt implements UpstreamListener {
     this.#upstream = upstream
     upstream.idle = false
     upstream.readBefore = upstream.socket.bytesRead
+    upstream.writtenBefore = upstream.socket.bytesWritten
     this.#owner.connected()
     const request = early === null
       ? sendRequest(req, res, fields, seen.target, upstream.socket, this)

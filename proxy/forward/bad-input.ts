@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import { rawRefusal, type FrontReply } from './refusal.ts'
+import type { FrontReply } from './refusal.ts'
 
 interface ParserError extends Error {
   readonly code?: string
@@ -12,16 +11,8 @@ const tooLarge: FrontReply = { status: 431, code: 'fields-too-large', reason: 'T
 const extensionTooLarge: FrontReply = { status: 413, code: 'chunk-extension', reason: 'A chunk extension is too large.' }
 const tooSlow: FrontReply = { status: 408, code: 'head-too-slow', reason: 'The head of the request took too long to arrive.' }
 
-/**
- * The reply to what Node's parser refuses, as bytes; null where nobody waits for one, because the connection
- * broke.
- */
-export function replyToBadInput(error: ParserError): string | null {
-  const reply = replyTo(error)
-  return reply === null ? null : rawRefusal(reply, randomUUID())
-}
-
-function replyTo(error: ParserError): FrontReply | null {
+/** The reply to what Node's parser refuses; null where nobody waits for one, because the connection broke. */
+export function replyToBadInput(error: ParserError): FrontReply | null {
   switch (error.code) {
     case 'HPE_INVALID_EOF_STATE': return null // FIN in the middle of a message: the client has given up
     case 'HPE_HEADER_OVERFLOW': return endsInTarget(error.rawPacket) ? tooLong : tooLarge

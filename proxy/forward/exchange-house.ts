@@ -14,6 +14,8 @@ export interface ExchangeHouse {
   readonly pool: UpstreamPool
   readonly log: Log
   readonly draining: () => boolean
+  /** The front answers by itself; service '': it could not be said which. */
+  readonly refused: (service: string, code: string) => void
   /** An untrusted peer sent X-Forwarded-For. */
   readonly claimed: (peer: string) => void
 }

@@ -67,12 +67,14 @@ export class Exchange implements Occupant, AttemptOwner {
   /** Answers without picking anything, and closes: whether the client and we read the same is in doubt. */
   reject(rejected: Rejected): void {
     this.#connection.close()
+    this.#house.refused('', rejected.code)
     this.#refuse(rejected, true)
   }
 
   /** Answers a request that was understood without picking anything. */
   refuse(reply: FrontReply, seen: Understood): void {
     this.#bodiless = seen.body === 'none'
+    this.#house.refused('', reply.code)
     this.#refuse(reply, false)
   }
 
@@ -182,6 +184,7 @@ export class Exchange implements Occupant, AttemptOwner {
       refused: (refusal) => {
         answered = true
         this.#pending = null
+        this.#house.refused(this.#service, refusal.code)
         this.#refuse(refusal, false)
       },
     })

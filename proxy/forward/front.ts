@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import type { ReleaseId } from '../table.ts'
@@ -10,6 +11,7 @@ import type { ExchangeHouse, Log } from './exchange-house.ts'
 import { isNearby, plainAddress } from './forwarded.ts'
 import { FrontRequest } from './front-request.ts'
 import { closeGently } from './gentle-close.ts'
+import { rawRefusal } from './refusal.ts'
 import { checkHandshake, checkRequest } from './request-checks.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
@@ -22,6 +24,8 @@ export interface FrontOptions {
   /** How long a client's connection may be idle between two requests, in milliseconds. */
   readonly idleMs: number
   readonly log: Log
+  /** The front answers a request by itself, with this code; service '': it could not be said which. */
+  readonly refused?: (service: string, code: string) => void
 }
 
 export interface Front {
@@ -51,7 +55,7 @@ const checkMs = 1_000
 
 /** Everything between a client's connection and the release that the picker chooses. */
 export function createFront(options: FrontOptions): Front {
-  const { picker, serviceFor, trustProxy, idleMs, log } = options
+  const { picker, serviceFor, trustProxy, idleMs, log, refused = () => {} } = options
   const connections = new Set<ClientConnection>()
   const pool = new UpstreamPool()
   const trusts = typeof trustProxy === 'function' ? trustProxy : () => trustProxy
@@ -63,6 +67,7 @@ export function createFront(options: FrontOptions): Front {
     pool,
     log,
     draining: () => draining,
+    refused,
     claimed: (peer) => {
       if (claimSaid || !isNearby(peer)) return
       claimSaid = true
@@ -153,8 +158,9 @@ export function createFront(options: FrontOptions): Front {
   function refuseInput(error: Error, socket: Socket): void {
     const reply = replyToBadInput(error)
     const connection = ClientConnection.of(socket)
-    if (reply !== null && connection !== undefined && socket.bytesRead > 0) connection.refuseInput(reply)
-    else socket.destroy()
+    if (reply === null || connection === undefined || socket.bytesRead === 0) return void socket.destroy()
+    refused('', reply.code)
+    connection.refuseInput(rawRefusal(reply, randomUUID()))
   }
 
   const drained = new Promise<void>((resolve) => server.once('close', resolve))

@@ -3,15 +3,22 @@ import { EventBoundary } from './event-boundary.ts'
 import type { ReplyHead } from './reply-fields.ts'
 import { trailerFields } from './trailers.ts'
 
+/** What a reply tells the attempt it belongs to: one of the two at most, and once. That the client has everything is told by 'finish' of `res`. */
+export interface ReplyOwner {
+  /** The upstream left before the reply was complete. */
+  replyBroken(): void
+  /** The upstream has sent all of it; its connection is not lent to anybody else yet. */
+  replyReceived(): void
+}
+
 /**
  * Writes an upstream's reply to the client: the head at once, the body under back-pressure, trailers where Node allows
- * them. `broken` is called at most once, when the upstream left before the reply was complete; that the client has
- * everything is told by 'finish' of `res`.
+ * them.
  */
 export class Reply {
   readonly #res: ServerResponse
   readonly #incoming: IncomingMessage
-  readonly #broken: () => void
+  readonly #owner: ReplyOwner
   readonly #boundary: EventBoundary | null
   readonly #encoded: boolean
   #ending = false
@@ -21,10 +28,10 @@ export class Reply {
   endedEarly = false
 
   /** Throws what `res.writeHead` throws on a head that cannot be written; then nothing was sent. */
-  constructor(res: ServerResponse, incoming: IncomingMessage, head: ReplyHead, broken: () => void) {
+  constructor(res: ServerResponse, incoming: IncomingMessage, head: ReplyHead, owner: ReplyOwner) {
     this.#res = res
     this.#incoming = incoming
-    this.#broken = broken
+    this.#owner = owner
     this.#boundary = head.eventStream === 'plain' ? new EventBoundary() : null
     this.#encoded = head.eventStream === 'encoded'
     res.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', head.fields)
@@ -70,6 +77,7 @@ export class Reply {
   #end(): void {
     if (this.#over) return
     this.#over = true
+    this.#owner.replyReceived()
     if (this.#incoming.rawTrailers.length > 0) {
       const trailers = trailerFields(this.#incoming.rawTrailers)
       if (trailers.length > 0 && this.#res.chunkedEncoding) this.#res.addTrailers(trailers)
@@ -87,6 +95,6 @@ export class Reply {
   #close(): void {
     if (this.#over || this.#incoming.complete) return
     this.#over = true
-    this.#broken()
+    this.#owner.replyBroken()
   }
 }

@@ -18,6 +18,8 @@ export class Upstream {
   keepAliveMs: number | null = null
   /** socket.bytesRead when it was lent: whether a request got any byte of a reply. */
   readBefore = 0
+  /** socket.bytesWritten when it was lent. */
+  writtenBefore = 0
 
   constructor(socket: Socket, release: ReleaseId) {
     this.socket = socket

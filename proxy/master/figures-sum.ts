@@ -1,4 +1,4 @@
-import { addFigures, countFlipViolations, noFigures, type FlipTimes, type ReleaseFigures, type ServiceFigures, type WorkerLedger } from '../figures.ts'
+import { addFigures, addWaits, countFlipViolations, noFigures, noWaits, type FlipTimes, type ReleaseFigures, type ServiceFigures, type WaitFigures, type WorkerLedger } from '../figures.ts'
 import type { ReleaseId, ServiceName } from '../table.ts'
 
 /** What was in flight on a worker that died is lost (its clients were cut off), and counted here from its last ledger. */
@@ -7,6 +7,7 @@ function asGone(ledger: WorkerLedger): WorkerLedger {
     ...ledger,
     parked: 0,
     held: 0,
+    waits: ledger.waits.map((one) => ({ ...one, parked: 0, held: 0 })),
     releases: ledger.releases.map((one) => ({ ...one, lost: one.lost + one.inFlight, inFlight: 0, streams: 0, upgraded: 0 })),
   }
 }
@@ -21,6 +22,7 @@ export class FiguresSum {
   readonly #gone = new Map<ReleaseId, ReleaseFigures>()
   #goneViolations = 0
   #goneFlips: FlipTimes[] = []
+  readonly #goneWaits = new Map<ServiceName, WaitFigures>()
 
   set(worker: number, ledger: WorkerLedger): void {
     this.#ledgers.set(worker, ledger)
@@ -47,6 +49,7 @@ export class FiguresSum {
     this.#goneViolations += gone.violations
     this.#goneFlips = [...this.#goneFlips, ...gone.flips].slice(-64)
     for (const one of gone.releases) this.#add(this.#gone, one)
+    for (const one of gone.waits) addTo(this.#goneWaits, one)
   }
 
   /** `extraViolations`: those that the master itself has seen. */
@@ -57,18 +60,21 @@ export class FiguresSum {
     let parked = 0
     let held = 0
     const flips = [...this.#goneFlips]
+    const waits = new Map<ServiceName, WaitFigures>()
+    for (const one of this.#goneWaits.values()) addTo(waits, one)
     for (const ledger of this.#ledgers.values()) {
       for (const one of ledger.releases) this.#add(releases, one)
       violations += ledger.violations
       parked += ledger.parked
       held += ledger.held
       flips.push(...ledger.flips)
+      for (const one of ledger.waits) addTo(waits, one)
     }
     violations += countFlipViolations(flips)
-    const names = new Set([...services, ...[...releases.values()].map((one) => one.service)])
+    const names = new Set([...services, ...[...releases.values()].map((one) => one.service), ...waits.keys()])
     return [...names].map((service) => {
       const own = [...releases.values()].filter((one) => one.service === service)
-      return { service, releases: own, violations, parked, held, lost: own.reduce((total, one) => total + one.lost, 0) }
+      return { service, releases: own, violations, parked, held, waits: waits.get(service) ?? noWaits(service), lost: own.reduce((total, one) => total + one.lost, 0) }
     })
   }
 
@@ -80,4 +86,13 @@ export class FiguresSum {
     }
     addFigures(sum, more)
   }
+}
+
+function addTo(sums: Map<ServiceName, WaitFigures>, more: WaitFigures): void {
+  let sum = sums.get(more.service)
+  if (sum === undefined) {
+    sum = noWaits(more.service)
+    sums.set(more.service, sum)
+  }
+  addWaits(sum, more)
 }

@@ -1,6 +1,7 @@
-import { noFigures, type FlipTimes, type ReleaseFigures, type WorkerLedger } from '../figures.ts'
+import { copyFigures, noFigures, noWaits, type FlipTimes, type ReleaseFigures, type WaitFigures, type WorkerLedger } from '../figures.ts'
+import { observe } from '../histogram.ts'
 import type { ReleaseId, ServiceName, Target } from '../table.ts'
-import type { Visit, VisitEnd, VisitKind } from '../visit.ts'
+import type { UpstreamFailure, Visit, VisitEnd, VisitKind } from '../visit.ts'
 
 /** Flip times older than this many flips of a service can no longer be overtaken by a request in flight. */
 const flipTimesKept = 16
@@ -12,6 +13,7 @@ const flipTimesKept = 16
 export class Ledger {
   readonly #releases = new Map<ReleaseId, ReleaseEntry>()
   readonly #flips: FlipTimes[] = []
+  readonly #waits = new Map<ServiceName, WaitFigures>()
   readonly #onIdle: (release: ReleaseId) => void
   violations = 0
   /** Rises with every change, so that an unchanged ledger need not be sent. */
@@ -64,13 +66,31 @@ export class Ledger {
     if (entry !== undefined) entry.quiet = quiet
   }
 
+  /** What is counted of a service apart from its releases; the caller changes it, and `version`. */
+  waits(service: ServiceName): WaitFigures {
+    let waits = this.#waits.get(service)
+    if (waits === undefined) {
+      waits = noWaits(service)
+      this.#waits.set(service, waits)
+    }
+    return waits
+  }
+
+  /** gracer answers a request itself: no release was picked. */
+  refused(service: ServiceName, code: string): void {
+    const { refused } = this.waits(service)
+    refused[code] = (refused[code] ?? 0) + 1
+    this.version += 1
+  }
+
   snapshot(parked: number, held: number): WorkerLedger {
     return {
-      releases: [...this.#releases.values()].map((entry) => ({ ...entry.figures })),
+      releases: [...this.#releases.values()].map((entry) => copyFigures(entry.figures)),
       flips: this.#flips.map((times) => ({ ...times })),
       violations: this.violations,
       parked,
       held,
+      waits: [...this.#waits.values()].map((one) => ({ ...one, refused: { ...one.refused } })),
     }
   }
 
@@ -82,8 +102,10 @@ export class Ledger {
     if (visit.kind === 'stream') figures.streams -= 1
     if (visit.kind === 'upgraded') figures.upgraded -= 1
     this.version += 1
+    if (!visit.hasStatus && how !== 'retried' && how !== 'not-sent') figures.statuses[0] = (figures.statuses[0] as number) + 1
     switch (how) {
       case 'complete':
+        if (visit.kind === 'request' && visit.hasStatus) observe(figures.total, (performance.now() - visit.begunAt) * 1_000)
         if (entry.draining) figures.drained += 1
         if (visit.times !== null) visit.times.firstReply ??= nowUs()
         break
@@ -161,7 +183,10 @@ export class LedgerVisit implements Visit {
   readonly tableNumber: number
   readonly times: FlipTimes | null
   kind: VisitKind = 'request'
+  hasStatus = false
   hasErrorStatus = false
+  /** performance.now(), milliseconds. */
+  readonly begunAt = performance.now()
   readonly #ledger: Ledger
   readonly #entry: ReleaseEntry
   #ended = false
@@ -195,9 +220,30 @@ export class LedgerVisit implements Visit {
   }
 
   answered(status: number): void {
-    if (status < 500 || this.hasErrorStatus) return
+    if (this.hasStatus || this.#ended) return
+    this.hasStatus = true
+    const { figures } = this.#entry
+    // What a backend says beyond 599 is as wrong as a 5xx.
+    const level = Math.min(5, Math.max(1, Math.floor(status / 100)))
+    figures.statuses[level] = (figures.statuses[level] as number) + 1
+    observe(figures.firstByte, (performance.now() - this.begunAt) * 1_000)
+    this.#ledger.version += 1
+    if (status < 500) return
     this.hasErrorStatus = true
-    this.#entry.figures.errors += 1
+    figures.errors += 1
+  }
+
+  failed(how: UpstreamFailure): void {
+    const { figures } = this.#entry
+    if (how === 'dial') figures.dialFailed += 1
+    else if (how === 'reset') figures.reset += 1
+    else figures.badReply += 1
+    this.#ledger.version += 1
+  }
+
+  moved(bytesToRelease: number, bytesFromRelease: number): void {
+    this.#entry.figures.bytesToRelease += bytesToRelease
+    this.#entry.figures.bytesFromRelease += bytesFromRelease
   }
 
   end(how: VisitEnd): void {

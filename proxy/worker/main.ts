@@ -40,6 +40,7 @@ const front = createFront({
   serviceFor: (host, path) => serviceFor(routes.table, host, path),
   trustProxy: start.trustProxy,
   idleMs: start.idleMs,
+  refused: (service, code) => ledger.refused(service, code),
   log: (level, event, fields) => log[level](event, fields),
 })
 const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release, order) => worker.quiet(release, order) })

@@ -1,3 +1,4 @@
+import type { WaitFigures } from '../figures.ts'
 import type { ReleaseId, ServiceName } from '../table.ts'
 import type { PendingPick, Picker, PickRequest, Refusal } from '../visit.ts'
 import { nowUs, type Ledger } from './ledger.ts'
@@ -49,6 +50,7 @@ export class WaitingPicker implements Picker {
       return done
     }
     if (decision.kind === 'hold' && heldLongEnough(request, decision)) {
+      this.#waits(request.service).holdTimeouts += 1
       request.refused(holdTimedOut(decision.route.reason))
       return done
     }
@@ -59,7 +61,10 @@ export class WaitingPicker implements Picker {
     const waiter: Waiter = { request, since: nowUs(), state: 'parked', reason: null, holdTimer: null }
     this.#waiters.add(waiter)
     this.parked += 1
+    const waits = this.#waits(request.service)
+    waits.parked += 1
     if (decision.kind === 'hold') this.#hold(waiter, decision)
+    else waits.parks += 1
     return { cancel: () => this.#remove(waiter) }
   }
 
@@ -71,8 +76,8 @@ export class WaitingPicker implements Picker {
       const decision = this.#options.routes.decide(waiter.request.service, null)
       switch (decision.kind) {
         case 'go':
+          this.#waited(waiter)
           this.#remove(waiter)
-          this.#longestParkUs = Math.max(this.#longestParkUs, nowUs() - waiter.since)
           this.#go(waiter.request, decision)
           break
         case 'refuse':
@@ -96,6 +101,20 @@ export class WaitingPicker implements Picker {
     return longest
   }
 
+  /** The receipt's longest wait is that of whoever waited for this flip; the figures tell parks from holds. */
+  #waited(waiter: Waiter): void {
+    const waitedUs = nowUs() - waiter.since
+    this.#longestParkUs = Math.max(this.#longestParkUs, waitedUs)
+    if (waiter.state !== 'parked') return
+    const waits = this.#waits(waiter.request.service)
+    waits.longestParkUs = Math.max(waits.longestParkUs, waitedUs)
+  }
+
+  #waits(service: ServiceName): WaitFigures {
+    this.#options.ledger.version += 1
+    return this.#options.ledger.waits(service)
+  }
+
   #go(request: PickRequest, decision: Extract<Decision, { kind: 'go' }>): void {
     const visit = this.#options.ledger.open(request.service, decision.target, decision, Number(request.arrivedAt / 1000n))
     if (decision.viaFallback) this.#options.onFallback(request.service, decision.target.release, decision.number)
@@ -107,8 +126,13 @@ export class WaitingPicker implements Picker {
     waiter.reason = decision.route.reason
     this.parked -= 1
     this.held += 1
+    const waits = this.#waits(waiter.request.service)
+    waits.parked -= 1
+    waits.held += 1
+    waits.holds += 1
     waiter.holdTimer = setTimeout(() => {
       this.#remove(waiter)
+      this.#waits(waiter.request.service).holdTimeouts += 1
       waiter.request.refused(holdTimedOut(waiter.reason))
     }, decision.route.settings.holdTimeoutMs - waitedMs(waiter.request))
     if (decision.route.state === 'serving') {
@@ -122,8 +146,14 @@ export class WaitingPicker implements Picker {
   #remove(waiter: Waiter): void {
     if (!this.#waiters.delete(waiter)) return
     if (waiter.holdTimer !== null) clearTimeout(waiter.holdTimer)
-    if (waiter.state === 'held') this.held -= 1
-    else this.parked -= 1
+    const waits = this.#waits(waiter.request.service)
+    if (waiter.state === 'held') {
+      this.held -= 1
+      waits.held -= 1
+    } else {
+      this.parked -= 1
+      waits.parked -= 1
+    }
   }
 
   #heldOf(service: ServiceName): number {

@@ -4,7 +4,7 @@ import { connect, createServer as createNetServer, type AddressInfo, type Server
 import { onTestFinished } from 'vitest'
 import { createFront, type Front, type FrontOptions } from '../../proxy/forward/front.ts'
 import type { Target } from '../../proxy/table.ts'
-import type { Picker, PickRequest, Refusal, Visit, VisitEnd, VisitKind } from '../../proxy/visit.ts'
+import type { Picker, PickRequest, Refusal, UpstreamFailure, Visit, VisitEnd, VisitKind } from '../../proxy/visit.ts'
 
 /** Polls until `condition` holds, or fails after `ms` naming what was waited for. */
 export async function until(what: string, condition: () => boolean, ms = 5_000): Promise<void> {
@@ -61,6 +61,17 @@ export class FakeVisit implements Visit {
 
   answered(status: number): void {
     this.status = status
+  }
+
+  readonly failures: UpstreamFailure[] = []
+  failed(how: UpstreamFailure): void {
+    this.failures.push(how)
+  }
+
+  /** Bytes to and from the release; more than one pair would count something twice. */
+  readonly moves: (readonly [number, number])[] = []
+  moved(toRelease: number, fromRelease: number): void {
+    this.moves.push([toRelease, fromRelease])
   }
 
   end(how: VisitEnd): void {

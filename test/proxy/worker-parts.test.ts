@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { countFlipViolations } from '../../proxy/figures.ts'
+import { countFlipViolations, noFigures } from '../../proxy/figures.ts'
 import { FiguresSum, earlier } from '../../proxy/master/figures-sum.ts'
 import { Drains } from '../../proxy/worker/drains.ts'
 import { Ledger } from '../../proxy/worker/ledger.ts'
@@ -282,7 +282,7 @@ describe('a drain', () => {
 })
 
 describe('the sum of the ledgers', () => {
-  const figures = (release: string, requests: number, inFlight = 0) => ({ ...new Ledger(() => {}).snapshot(0, 0), releases: [{ service: 'shop', release, inFlight, streams: 0, upgraded: 0, requests, errors: 0, lost: 0, cut: 0, retried: 0, clientGone: 0, streamsEnded: 0, upgradedEnded: 0, drained: 0 }] })
+  const figures = (release: string, requests: number, inFlight = 0) => ({ ...new Ledger(() => {}).snapshot(0, 0), releases: [{ ...noFigures('shop', release), inFlight, requests }] })
 
   it('keeps what a worker that died had counted, and counts what it had in flight as lost', () => {
     const sum = new FiguresSum()
