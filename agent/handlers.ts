@@ -52,6 +52,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       agent: { pid: process.pid },
       violations: Math.max(0, ...(figures?.services ?? []).map((one) => one.violations)),
       lost: (figures?.services ?? []).reduce((total, one) => total + one.lost, 0),
+      refused: figures?.services.find((one) => one.service === '')?.waits.refused ?? {},
       services: [...services.values()].map(({ runner }) => serviceStatus(runner.state, figures, runner.boots)),
     }
   }

@@ -8,13 +8,16 @@ const columns: readonly Column[] = [
   { title: 'RELEASE', align: 'left', rank: 0 },
   { title: 'NAME', align: 'left', rank: 2 },
   { title: 'STATE', align: 'left', rank: 0 },
-  { title: 'PID', align: 'right', rank: 5 },
-  { title: 'PORT', align: 'right', rank: 6 },
+  { title: 'PID', align: 'right', rank: 8 },
+  { title: 'PORT', align: 'right', rank: 9 },
   { title: 'IN FLIGHT', align: 'right', rank: 1 },
-  { title: 'UPGRADED', align: 'right', rank: 7 },
+  { title: 'UPGRADED', align: 'right', rank: 10 },
   { title: 'REQUESTS', align: 'right', rank: 3 },
   { title: 'ERRORS', align: 'right', rank: 4 },
-  { title: 'AGE', align: 'right', rank: 8 },
+  { title: 'RATE', align: 'right', rank: 6 },
+  { title: 'P50', align: 'right', rank: 7 },
+  { title: 'P99', align: 'right', rank: 5 },
+  { title: 'AGE', align: 'right', rank: 11 },
 ]
 
 /** Pure: `gracer status` for a terminal `width` columns wide (Infinity: no terminal); `now` in milliseconds since 1970. */
@@ -51,8 +54,22 @@ function cells(release: ReleaseStatus, now: number): readonly string[] {
     String(release.upgraded),
     String(release.requests),
     String(release.errors),
+    release.traffic.errorRate === null ? '-' : share(release.traffic.errorRate),
+    release.traffic.latencyMs === null ? '-' : latency(release.traffic.latencyMs.p50),
+    release.traffic.latencyMs === null ? '-' : latency(release.traffic.latencyMs.p99),
     age(release.since, now),
   ]
+}
+
+/** A share of 0 to 1; what is not quite 0 is not shown as 0. */
+function share(rate: number): string {
+  if (rate === 0) return '0%'
+  return rate < 0.0001 ? '<0.01%' : `${Number((rate * 100).toPrecision(2))}%`
+}
+
+function latency(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)}ms`
+  return ms < 10_000 ? `${Math.round(ms)}ms` : `${Math.round(ms / 1_000)}s`
 }
 
 function notes(release: ReleaseStatus, width: number, palette: Palette): readonly string[] {

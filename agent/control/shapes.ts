@@ -118,6 +118,50 @@ export interface Receipt {
 
 export type ReleaseState = 'booting' | 'live' | 'canary' | 'draining' | 'warm' | 'restarting' | 'stopped' | 'failed'
 
+/** Milliseconds, from the pick; quantiles are read from buckets, ten a decade. */
+export interface Latency {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly mean: number
+  /** Of so many replies. */
+  readonly count: number
+}
+
+/** Counted since the master began, over all workers, those that are gone included. */
+export interface ReleaseTraffic {
+  readonly streams: number
+  /** Replies by class; `none`: ended without one (lost, cut, or the client went away first). */
+  readonly statuses: Readonly<Record<'none' | '1xx' | '2xx' | '3xx' | '4xx' | '5xx', number>>
+  /** Errors by requests, 0 to 1; null: no requests. */
+  readonly errorRate: number | null
+  /** Until the whole reply was with the kernel; no streams, no WebSockets. null: no reply yet. */
+  readonly latencyMs: Latency | null
+  /** Until the head of the reply. */
+  readonly firstByteMs: Latency | null
+  readonly lost: number
+  readonly cut: number
+  readonly retried: number
+  readonly clientGone: number
+  /** Connections it did not take, that it closed without a byte of a reply, and replies that could not be passed on or broke off. */
+  readonly failures: { readonly dial: number; readonly reset: number; readonly badReply: number }
+  /** Over the connections to it, heads included. */
+  readonly bytes: { readonly toRelease: number; readonly fromRelease: number }
+}
+
+/** Requests that met no release at once. */
+export interface ServiceTraffic {
+  /** At this moment: for a flip, and for something that can answer. */
+  readonly parked: number
+  readonly held: number
+  readonly parks: number
+  readonly longestParkMs: number
+  readonly holds: number
+  readonly holdTimeouts: number
+  /** What gracer answered itself without any release, by the code in its reply. */
+  readonly refused: Readonly<Record<string, number>>
+}
+
 export interface ReleaseStatus {
   readonly id: string
   readonly name: string | null
@@ -128,6 +172,7 @@ export interface ReleaseStatus {
   readonly upgraded: number
   readonly requests: number
   readonly errors: number
+  readonly traffic: ReleaseTraffic
   readonly since: string
   /** False where gracer could not read which process answers on the port. */
   readonly verified: boolean
@@ -142,6 +187,7 @@ export interface ServiceStatus {
   readonly canary: null
   /** The drop in the waiting slot. */
   readonly waiting: string | null
+  readonly traffic: ServiceTraffic
   readonly releases: readonly ReleaseStatus[]
 }
 
@@ -153,6 +199,8 @@ export interface Status {
   readonly agent: { readonly pid: number }
   readonly violations: number
   readonly lost: number
+  /** What was answered before it could be said for which service, by the code in the reply. */
+  readonly refused: Readonly<Record<string, number>>
   readonly services: readonly ServiceStatus[]
 }
 

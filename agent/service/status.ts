@@ -3,6 +3,7 @@ import type { Explanation, ReleaseStatus, ServiceStatus } from '../control/shape
 import type { Figures } from '../master-link.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
 import { releaseFigures } from './swap-record.ts'
+import { releaseTraffic, serviceTraffic } from './traffic.ts'
 
 /** So many releases that no longer run are shown. */
 const endedShown = 5
@@ -22,6 +23,7 @@ export function serviceStatus(state: ServiceState, figures: Figures | null, note
     confirmed: state.committed.live !== null && state.committed.live === state.confirmed,
     canary: null,
     waiting: state.waiting === null ? null : (state.waiting.name ?? basename(state.waiting.source)),
+    traffic: serviceTraffic(figures?.services.find((one) => one.service === state.service)?.waits),
     releases: [...running, ...ended].sort((a, b) => b.number - a.number).map((record) => releaseStatus(state, record, figures, notes)),
   }
 }
@@ -38,6 +40,7 @@ function releaseStatus(state: ServiceState, record: ReleaseRecord, figures: Figu
     upgraded: own?.upgraded ?? 0,
     requests: own?.requests ?? 0,
     errors: own?.errors ?? 0,
+    traffic: releaseTraffic(own),
     since: new Date(record.noticedAt).toISOString(),
     verified: !notes.unverified.has(record.id),
     note: notes.remarks.get(record.id) ?? record.outcome?.reason ?? null,

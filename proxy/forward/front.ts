@@ -159,7 +159,7 @@ export function createFront(options: FrontOptions): Front {
     const reply = replyToBadInput(error)
     const connection = ClientConnection.of(socket)
     if (reply === null || connection === undefined || socket.bytesRead === 0) return void socket.destroy()
-    refused('', reply.code)
+    if (!connection.closing) refused('', reply.code)
     connection.refuseInput(rawRefusal(reply, randomUUID()))
   }
 

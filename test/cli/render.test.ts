@@ -7,22 +7,23 @@ import { historyText } from '../../agent/cli/render-history.ts'
 import { statusText } from '../../agent/cli/render-status.ts'
 import { outcomeText, phaseLine } from '../../agent/cli/render-swap.ts'
 import { age, fit, printable, took } from '../../agent/cli/text.ts'
+import { releaseTraffic, serviceTraffic } from '../../agent/service/traffic.ts'
 import type { ReleaseStatus, Status } from '../../agent/control/shapes.ts'
 import { outcome, progress, receipt, status } from './support.ts'
 
 const now = Date.parse('2026-11-20T10:05:00.000Z')
 
 function release(id: string, more: Partial<ReleaseStatus>): ReleaseStatus {
-  return { id, name: null, state: 'stopped', pid: null, port: null, inFlight: 0, upgraded: 0, requests: 0, errors: 0, since: '2026-11-20T09:00:00.000Z', verified: true, note: null, ...more }
+  return { id, name: null, state: 'stopped', pid: null, port: null, inFlight: 0, upgraded: 0, requests: 0, errors: 0, traffic: releaseTraffic(undefined), since: '2026-11-20T09:00:00.000Z', verified: true, note: null, ...more }
 }
 
 const busy: Status = {
   ...status, lost: 2,
   services: [
     {
-      name: 'default', live: '2026-11-20-with-a-long-name', confirmed: false, canary: null, waiting: 'next',
+      name: 'default', live: '2026-11-20-with-a-long-name', confirmed: false, canary: null, waiting: 'next', traffic: serviceTraffic(undefined),
       releases: [
-        release('v10', { name: '2026-11-20-with-a-long-name', state: 'live', pid: 4711, port: 40001, inFlight: 3, upgraded: 1, requests: 81_234, errors: 5, verified: false }),
+        release('v10', { name: '2026-11-20-with-a-long-name', state: 'live', pid: 4711, port: 40001, inFlight: 3, upgraded: 1, requests: 81_234, errors: 5, verified: false, traffic: { ...releaseTraffic(undefined), errorRate: 5 / 81_234, latencyMs: { p50: 1.3, p90: 20, p99: 182, mean: 3, count: 81_000 } } }),
         release('v9', { state: 'draining', pid: 4700, port: 40000, inFlight: 1, note: 'two streams are left' }),
       ],
     },
@@ -36,9 +37,9 @@ it('draws the status in full where there is room', () => {
       'lost: 2, violations: 0',
       '',
       'default: 2026-11-20-with-a-long-name is live, not yet confirmed; waiting: next',
-      'RELEASE  NAME                         STATE      PID   PORT  IN FLIGHT  UPGRADED  REQUESTS  ERRORS  AGE',
-      'v10      2026-11-20-with-a-long-name  live      4711  40001          3         1     81234       5   1h',
-      'v9       -                            draining  4700  40000          1         0         0       0   1h',
+      'RELEASE  NAME                         STATE      PID   PORT  IN FLIGHT  UPGRADED  REQUESTS  ERRORS    RATE    P50    P99  AGE',
+      'v10      2026-11-20-with-a-long-name  live      4711  40001          3         1     81234       5  <0.01%  1.3ms  182ms   1h',
+      'v9       -                            draining  4700  40000          1         0         0       0       -      -      -   1h',
       '  v10: which process answers on its port could not be read',
       '  v9: two streams are left',
     ].join('\n'),

@@ -7,6 +7,7 @@ import { afterEach } from 'vitest'
 import type { ControlEvent, ControlHandlers } from '../../agent/control/handlers.ts'
 import { startControlServer } from '../../agent/control/server.ts'
 import type { ControlServer } from '../../agent/control/server.ts'
+import { releaseTraffic, serviceTraffic } from '../../agent/service/traffic.ts'
 import type { Explanation, Outcome, Progress, Receipt, Status } from '../../agent/control/shapes.ts'
 
 export const receipt: Receipt = {
@@ -16,11 +17,11 @@ export const receipt: Receipt = {
 }
 
 export const status: Status = {
-  schema: 1, version: '0.1.0', listen: ['127.0.0.1:8080'], proxy: { pid: 1, workers: [2] }, agent: { pid: 3 }, violations: 0, lost: 0,
+  schema: 1, version: '0.1.0', listen: ['127.0.0.1:8080'], proxy: { pid: 1, workers: [2] }, agent: { pid: 3 }, violations: 0, lost: 0, refused: {},
   services: [
     {
-      name: 'default', live: 'blue', confirmed: true, canary: null, waiting: null,
-      releases: [{ id: 'v2', name: 'blue', state: 'live', pid: 9, port: 40001, inFlight: 3, upgraded: 1, requests: 812, errors: 0, since: '2026-11-20T10:00:00.000Z', verified: true, note: null }],
+      name: 'default', live: 'blue', confirmed: true, canary: null, waiting: null, traffic: serviceTraffic(undefined),
+      releases: [{ id: 'v2', name: 'blue', state: 'live', pid: 9, port: 40001, inFlight: 3, upgraded: 1, requests: 812, errors: 0, traffic: releaseTraffic(undefined), since: '2026-11-20T10:00:00.000Z', verified: true, note: null }],
     },
   ],
 }

@@ -139,7 +139,7 @@ describe('from the first start to the end', () => {
     const live = releases.find((release) => release.state === 'live')
     expect(live).toEqual({
       id: 'v3', name: null, state: 'live', pid: expect.any(Number) as number, port: expect.any(Number) as number, inFlight: 0, upgraded: 0,
-      requests: expect.any(Number) as number, errors: 0, since: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string, verified: true, note: null,
+      requests: expect.any(Number) as number, errors: 0, traffic: expect.objectContaining({ lost: 0 }) as object, since: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string, verified: true, note: null,
     })
     expect(own).toContain(live?.pid)
     const text = (await gracer.cli('status')).stdout
