@@ -3,7 +3,7 @@ const [, , module, backend] = process.argv
 const { createFront } = await import(module)
 const visit = {
   release: 'v1', target: { release: 'v1', host: '127.0.0.1', port: Number(backend), healthy: true }, viaFallback: false, tableNumber: 1, kind: 'request',
-  becomes() {}, onCut() {}, answered() {}, end() {},
+  becomes() {}, onCut() {}, answered() {}, failed() {}, moved() {}, end() {},
 }
 const picker = { pick(request) { request.picked(visit); return { cancel() {} } } }
 const front = createFront({ picker, serviceFor: () => 'default', trustProxy: false, idleMs: 75_000, log() {} })
