@@ -34,9 +34,9 @@ export interface Visit {
   readonly kind: VisitKind
   /**
    * Says that the request has become long-lived. `onGrace` is called at most once, when the grace of that kind is over:
-   * a stream is then ended after a blank line, a WebSocket gets close frame 1001 at a frame boundary.
+   * a stream is then ended after a blank line, a WebSocket gets a close frame at a frame boundary: 1001, or the code said.
    */
-  becomes(kind: 'stream' | 'upgraded', onGrace: () => void): void
+  becomes(kind: 'stream' | 'upgraded', onGrace: (closeCode?: number) => void): void
   /** Called at most once, when the last deadline has passed: destroy everything at once, then end('cut'). */
   onCut(cut: () => void): void
   /** The reply's status, once it is known: 5xx is counted as an error of the release. Stops the clock of the first byte. */
@@ -51,12 +51,17 @@ export interface Visit {
 
 /** Why a request gets no release. */
 export interface Refusal {
-  readonly status: 404 | 503
-  readonly code: 'no-service' | 'no-release' | 'hold-timeout' | 'hold-full'
+  readonly status: 404 | 500 | 503
+  readonly code: 'no-service' | 'no-release' | 'hold-timeout' | 'hold-full' | 'new-code-failed'
   /** One sentence for the client. */
   readonly reason: string
   readonly retryAfterSeconds: number | null
+  /** Makes the body for what the client accepts, where one sentence is not enough. */
+  readonly render?: RenderBody
 }
+
+/** `accept`: the request's Accept field, '' where it has none. */
+export type RenderBody = (accept: string, method: string) => { readonly type: string; readonly text: string }
 
 export interface Picker {
   /**

@@ -146,7 +146,8 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     this.#owner.replying()
     let reply: Reply
     try {
-      reply = new Reply(res, incoming, head, this)
+      const rewrite = this.#house.rewriter === null ? null : this.#house.rewriter.reply(req, status, head.fields, this.visit.release)
+      reply = new Reply(res, incoming, head, rewrite, this)
     } catch (error) {
       this.#badReply(String(error))
       return
@@ -174,7 +175,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       this.#owner.tunnelEnded()
     })
     this.#tunnel = tunnel
-    this.visit.becomes('upgraded', () => tunnel.endInOrder())
+    this.visit.becomes('upgraded', (closeCode) => tunnel.endInOrder(closeCode))
     tunnel.start(early.take(), head)
   }
 

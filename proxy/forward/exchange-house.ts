@@ -4,6 +4,7 @@ import type { ClientConnection } from './client-connection.ts'
 import type { EarlyBytes } from './early-bytes.ts'
 import type { Understood } from './request-checks.ts'
 import type { Fields } from './request-fields.ts'
+import type { ReplyRewriter } from './rewrite.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
 export type Log = (level: 'debug' | 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
@@ -16,6 +17,8 @@ export interface ExchangeHouse {
   readonly draining: () => boolean
   /** The front answers by itself; service '': it could not be said which. */
   readonly refused: (service: string, code: string) => void
+  /** null: replies pass as they are. */
+  readonly rewriter: ReplyRewriter | null
   /** An untrusted peer sent X-Forwarded-For. */
   readonly claimed: (peer: string) => void
 }

@@ -55,6 +55,7 @@ export class Exchange implements Occupant, AttemptOwner {
     const { fields, requestId, claimed } = requestFields(this.#req.rawHeaders, seen, origin, this.#early !== null)
     if (claimed) this.#house.claimed(origin.peer)
     this.#bodiless = seen.body === 'none'
+    this.#house.rewriter?.request(this.#req, fields)
     this.#service = service
     this.#requestId = requestId
     this.#client = {
@@ -76,6 +77,15 @@ export class Exchange implements Occupant, AttemptOwner {
     this.#bodiless = seen.body === 'none'
     this.#house.refused('', reply.code)
     this.#refuse(reply, false)
+  }
+
+  /** Lets the front's owner write the reply. */
+  answer(write: (req: IncomingMessage, res: ServerResponse) => void, seen: Understood): void {
+    this.#bodiless = seen.body === 'none'
+    if (!this.received) this.#res.shouldKeepAlive = false
+    this.replying()
+    write(this.#req, this.#res)
+    this.#req.resume()
   }
 
   get received(): boolean {

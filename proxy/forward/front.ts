@@ -13,6 +13,7 @@ import { FrontRequest } from './front-request.ts'
 import { closeGently } from './gentle-close.ts'
 import { rawRefusal } from './refusal.ts'
 import { checkHandshake, checkRequest } from './request-checks.ts'
+import type { ReplyRewriter } from './rewrite.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
 export interface FrontOptions {
@@ -26,7 +27,14 @@ export interface FrontOptions {
   readonly log: Log
   /** The front answers a request by itself, with this code; service '': it could not be said which. */
   readonly refused?: (service: string, code: string) => void
+  /** Changes replies on their way. Absent: they pass as they are, at no cost. */
+  readonly rewriter?: ReplyRewriter
+  /** Paths that the front's owner answers: asked with the path (without the query); null: goes to a release. */
+  readonly own?: (path: string) => OwnAnswer | null
 }
+
+/** Writes the whole of a reply, from its head on; nothing of it is counted. */
+export type OwnAnswer = (req: IncomingMessage, res: ServerResponse) => void
 
 export interface Front {
   /** Not listening yet. */
@@ -58,6 +66,7 @@ export function createFront(options: FrontOptions): Front {
   const { picker, serviceFor, trustProxy, idleMs, log, refused = () => {} } = options
   const connections = new Set<ClientConnection>()
   const pool = new UpstreamPool()
+  const own = options.own ?? null
   const trusts = typeof trustProxy === 'function' ? trustProxy : () => trustProxy
   let draining = false
   let claimSaid = false
@@ -68,6 +77,7 @@ export function createFront(options: FrontOptions): Front {
     log,
     draining: () => draining,
     refused,
+    rewriter: options.rewriter ?? null,
     claimed: (peer) => {
       if (claimSaid || !isNearby(peer)) return
       claimSaid = true
@@ -147,7 +157,13 @@ export function createFront(options: FrontOptions): Front {
       return
     }
     const query = seen.target.indexOf('?')
-    const service = serviceFor(seen.host.name, query === -1 ? seen.target : seen.target.slice(0, query))
+    const path = query === -1 ? seen.target : seen.target.slice(0, query)
+    const answer = own === null ? null : own(path)
+    if (answer !== null) {
+      exchange.answer(answer, seen)
+      return
+    }
+    const service = serviceFor(seen.host.name, path)
     if (service === null) {
       exchange.refuse({ status: 404, code: 'no-service', reason: 'No service is configured for this host and path.' }, seen)
       return

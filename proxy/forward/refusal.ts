@@ -1,4 +1,5 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { RenderBody } from '../visit.ts'
 
 /** A reply that the front writes itself. */
 export interface FrontReply {
@@ -8,6 +9,7 @@ export interface FrontReply {
   /** One sentence for a person. */
   readonly reason: string
   readonly retryAfterSeconds?: number | null
+  readonly render?: RenderBody
 }
 
 /**
@@ -15,7 +17,8 @@ export interface FrontReply {
  * What still comes of the request is thrown away; whether the connection is kept is for the caller to say beforehand.
  */
 export function writeRefusal(req: IncomingMessage, res: ServerResponse, reply: FrontReply, requestId: string): void {
-  const body = refusalBody(reply, requestId, wantsJson(req))
+  const accept = acceptOf(req)
+  const body = reply.render?.(accept, req.method ?? '') ?? refusalBody(reply, requestId, prefersJson(accept))
   const fields = [
     'Content-Type', body.type,
     'Content-Length', String(Buffer.byteLength(body.text)),
@@ -45,10 +48,13 @@ function refusalBody(reply: FrontReply, requestId: string, json: boolean): { typ
 }
 
 /** By the raw fields: once a request was sent, `req.headers` holds what the upstream got. */
-function wantsJson(req: IncomingMessage): boolean {
+function acceptOf(req: IncomingMessage): string {
   const at = req.rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'accept')
-  if (at === -1) return false
-  const accept = req.rawHeaders[at + 1] ?? ''
+  return at === -1 ? '' : (req.rawHeaders[at + 1] ?? '')
+}
+
+/** Does an Accept field name JSON before any text? */
+export function prefersJson(accept: string): boolean {
   const json = accept.search(/application\/(?:[a-z0-9.+-]*\+)?json/i)
   const text = accept.search(/text\/(?:html|plain)/i)
   return json !== -1 && (text === -1 || json < text)

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { EventBoundary } from './event-boundary.ts'
 import type { ReplyHead } from './reply-fields.ts'
+import type { BodyRewrite } from './rewrite.ts'
 import { trailerFields } from './trailers.ts'
 
 /** What a reply tells the attempt it belongs to: one of the two at most, and once. That the client has everything is told by 'finish' of `res`. */
@@ -19,6 +20,7 @@ export class Reply {
   readonly #res: ServerResponse
   readonly #incoming: IncomingMessage
   readonly #owner: ReplyOwner
+  readonly #rewrite: BodyRewrite | null
   readonly #boundary: EventBoundary | null
   readonly #encoded: boolean
   #ending = false
@@ -28,13 +30,14 @@ export class Reply {
   endedEarly = false
 
   /** Throws what `res.writeHead` throws on a head that cannot be written; then nothing was sent. */
-  constructor(res: ServerResponse, incoming: IncomingMessage, head: ReplyHead, owner: ReplyOwner) {
+  constructor(res: ServerResponse, incoming: IncomingMessage, head: ReplyHead, rewrite: BodyRewrite | null, owner: ReplyOwner) {
     this.#res = res
     this.#incoming = incoming
+    this.#rewrite = rewrite
     this.#owner = owner
     this.#boundary = head.eventStream === 'plain' ? new EventBoundary() : null
     this.#encoded = head.eventStream === 'encoded'
-    res.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', head.fields)
+    res.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', rewrite === null ? head.fields : rewrite.fields)
     incoming.on('data', (chunk: Buffer) => this.#data(chunk))
     incoming.on('end', () => this.#end())
     incoming.on('error', () => this.#close())
@@ -70,6 +73,7 @@ export class Reply {
         atEnd = this.#boundary.reached
       }
     } else if (this.#boundary !== null) this.#boundary.pass(chunk)
+    if (this.#rewrite !== null) passed = this.#rewrite.pass(passed)
     if (!this.#res.write(passed)) this.#incoming.pause()
     if (atEnd) this.#endEarly()
   }
@@ -82,7 +86,8 @@ export class Reply {
       const trailers = trailerFields(this.#incoming.rawTrailers)
       if (trailers.length > 0 && this.#res.chunkedEncoding) this.#res.addTrailers(trailers)
     }
-    this.#res.end()
+    if (this.#rewrite === null) this.#res.end()
+    else this.#res.end(this.#rewrite.end())
   }
 
   #endEarly(): void {

@@ -32,6 +32,7 @@ export class Tunnel {
   #timer: NodeJS.Timeout | null = null
   #over = false
   #ending = false
+  #closeCode = goingAway
   #firstToLeave: 'client' | 'upstream' | null = null
 
   constructor(client: Socket, upstream: Socket, done: (how: VisitEnd) => void) {
@@ -50,10 +51,14 @@ export class Tunnel {
     this.#relay(this.#toUpstream, fromClient)
   }
 
-  /** Puts close frame 1001 into both directions at their next frame boundaries; ends when both peers have answered, or 2 s later. */
-  endInOrder(): void {
+  /**
+   * Puts a close frame (1001 where nothing else is said) into both directions at their next frame boundaries; ends when
+   * both peers have answered, or 2 s later.
+   */
+  endInOrder(closeCode = goingAway): void {
     if (this.#over || this.#ending) return
     this.#ending = true
+    this.#closeCode = closeCode
     for (const direction of [this.#toClient, this.#toUpstream]) {
       // A peer that has sent its close frame sends nothing more: what is left is to wait for the other's.
       if (direction.frames.closed) direction.close = 'sent'
@@ -101,7 +106,7 @@ export class Tunnel {
 
   #putClose(direction: Direction): void {
     direction.close = 'sent'
-    if (direction.to.writable) direction.to.write(closeFrame(goingAway, direction.masked))
+    if (direction.to.writable) direction.to.write(closeFrame(this.#closeCode, direction.masked))
   }
 
   #checkAnswers(): void {

@@ -15,6 +15,8 @@ export interface DrainsOptions {
   readonly ledger: Ledger
   /** Destroy the idle upstream sockets of the release, before it may be said to be quiet. */
   readonly retire: (release: ReleaseId) => void
+  /** Of the close frame that WebSockets get; absent: 1001. */
+  readonly closeCode?: number
   readonly onQuiet: (release: ReleaseId, order: DrainOrder) => void
 }
 
@@ -71,7 +73,7 @@ export class Drains {
         const upgraded = ledger.visits(release).filter((visit) => visit.kind === 'upgraded')
         // Spread, so that not all clients reconnect in the same moment.
         for (const [index, visit] of upgraded.entries()) {
-          timers.push(setTimeout(() => visit.graceOver(), (deadlines.spreadMs * index) / upgraded.length))
+          timers.push(setTimeout(() => visit.graceOver(this.#options.closeCode), (deadlines.spreadMs * index) / upgraded.length))
         }
       }, deadlines.upgradedMs),
       setTimeout(() => {

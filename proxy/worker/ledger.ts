@@ -190,7 +190,7 @@ export class LedgerVisit implements Visit {
   readonly #ledger: Ledger
   readonly #entry: ReleaseEntry
   #ended = false
-  #onGrace: (() => void) | null = null
+  #onGrace: ((closeCode?: number) => void) | null = null
   #onCut: (() => void) | null = null
 
   constructor(ledger: Ledger, entry: ReleaseEntry, target: Target, viaFallback: boolean, tableNumber: number, times: FlipTimes | null) {
@@ -206,7 +206,7 @@ export class LedgerVisit implements Visit {
     return this.target.release
   }
 
-  becomes(kind: 'stream' | 'upgraded', onGrace: () => void): void {
+  becomes(kind: 'stream' | 'upgraded', onGrace: (closeCode?: number) => void): void {
     if (this.#ended || this.kind !== 'request') return
     this.kind = kind
     this.#onGrace = onGrace
@@ -253,10 +253,10 @@ export class LedgerVisit implements Visit {
   }
 
   /** The grace of a stream or WebSocket is over. Called by the drain, at most once. */
-  graceOver(): void {
+  graceOver(closeCode?: number): void {
     const onGrace = this.#onGrace
     this.#onGrace = null
-    if (!this.#ended) onGrace?.()
+    if (!this.#ended) onGrace?.(closeCode)
   }
 
   /** The last deadline has passed. Called by the drain. */

@@ -39,7 +39,7 @@ export class FakeVisit implements Visit {
   status: number | null = null
   /** Every end that was said; a correct lane says exactly one. */
   readonly ends: VisitEnd[] = []
-  grace: () => void = () => { throw new Error('became nothing with a grace') }
+  grace: (closeCode?: number) => void = () => { throw new Error('became nothing with a grace') }
   cut: () => void = () => { throw new Error('has no cut') }
 
   constructor(target: Target) {
@@ -50,7 +50,7 @@ export class FakeVisit implements Visit {
     return this.target.release
   }
 
-  becomes(kind: 'stream' | 'upgraded', onGrace: () => void): void {
+  becomes(kind: 'stream' | 'upgraded', onGrace: (closeCode?: number) => void): void {
     this.kind = kind
     this.grace = onGrace
   }

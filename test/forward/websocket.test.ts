@@ -78,6 +78,17 @@ describe('a real WebSocket server and client', () => {
     await until('the connection to be gone', () => front.connections() === 0)
   })
 
+  test('its grace closes with the code that is said', async () => {
+    const app = await startApp()
+    const { port, picker } = await startFront(app.port)
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/push`)
+    await once(socket, 'open')
+    picker.visit.grace(1012)
+    const [code] = await once(socket, 'close') as [number]
+    expect(code).toBe(1012)
+    await until('the app to say so', () => app.output().includes('closed 1012'))
+  })
+
   test('its grace under traffic both ways breaks no frame', async () => {
     const app = await startApp()
     const { port, picker } = await startFront(app.port)
