@@ -50,7 +50,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       listen: link.hello.listen,
       proxy: { pid: link.hello.masterPid, workers: figures?.workers ?? [] },
       agent: { pid: process.pid },
-      violations: Math.max(0, ...(figures?.services ?? []).map((one) => one.violations)),
+      violations: (figures?.services ?? []).reduce((total, one) => total + one.violations, 0),
       lost: (figures?.services ?? []).reduce((total, one) => total + one.lost, 0),
       refused: figures?.services.find((one) => one.service === '')?.waits.refused ?? {},
       services: [...services.values()].map(({ runner }) => serviceStatus(runner.state, figures, runner.boots)),

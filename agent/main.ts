@@ -8,6 +8,7 @@ import { startControlServer } from './control/server.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
 import { capLog } from './service/cap-log.ts'
+import { forService } from './service-link.ts'
 import { Service } from './service/service.ts'
 import type { AgentStart } from './start.ts'
 import { openStateFolder } from './state-folder.ts'
@@ -94,12 +95,10 @@ link.listen((message) => {
     case 'exit':
       process.exit(0)
       break
-    case 'fell-back':
-      services.get(message.service)?.runner.fromMaster(message)
-      break
-    default:
-      // Releases are numbered within a service; with one service all are its own.
-      for (const { runner } of services.values()) runner.fromMaster(message)
+    default: {
+      const word = forService(message)
+      if (word !== null) services.get(word.service)?.runner.fromMaster(word.message)
+    }
   }
 })
 

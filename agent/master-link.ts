@@ -1,7 +1,7 @@
 import { isMessage, sendToParent } from '../proxy/channel.ts'
 import type { ServiceFigures } from '../proxy/figures.ts'
 import type { DrainDeadlines, DrainOrder, FromAgent, SpawnOrder, ToAgent } from '../proxy/messages.ts'
-import type { ProposedRoute } from '../proxy/table.ts'
+import type { ProposedRoute, ReleaseId } from '../proxy/table.ts'
 
 export type Hello = Extract<ToAgent, { type: 'hello' }>
 
@@ -55,12 +55,12 @@ export class MasterLink {
     this.say({ type: 'spawn', epoch: this.hello.epoch, order })
   }
 
-  signal(release: string, signal: 'SIGTERM' | 'SIGKILL'): void {
+  signal(release: ReleaseId, signal: 'SIGTERM' | 'SIGKILL'): void {
     this.say({ type: 'signal', epoch: this.hello.epoch, release, signal })
   }
 
   /** Returns the order's name, which the master's `quiet` carries. */
-  drain(release: string, deadlines: DrainDeadlines): DrainOrder {
+  drain(release: ReleaseId, deadlines: DrainDeadlines): DrainOrder {
     const { epoch } = this.hello
     const order = `${epoch}.${this.#next}`
     this.#next += 1

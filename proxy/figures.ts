@@ -54,6 +54,8 @@ export interface WaitFigures {
   holdTimeouts: number
   /** Requests that gracer answered itself without any release, by the code in its reply. */
   readonly refused: Record<string, number>
+  /** Broken invariants seen by this worker alone. */
+  violations: number
 }
 
 /**
@@ -71,21 +73,16 @@ export interface FlipTimes {
 export interface WorkerLedger {
   readonly releases: readonly ReleaseFigures[]
   readonly flips: readonly FlipTimes[]
-  /** Broken invariants seen by this worker alone. */
-  readonly violations: number
-  readonly parked: number
-  readonly held: number
   readonly waits: readonly WaitFigures[]
 }
 
-/** All workers' ledgers added up, those of workers that are gone included. */
+/** All workers' ledgers of one service added up, those of workers that are gone included. */
 export interface ServiceFigures {
   readonly service: ServiceName
   readonly releases: readonly ReleaseFigures[]
+  /** Those seen by the workers, and flips that were not atomic over all of them. */
   readonly violations: number
   readonly lost: number
-  readonly parked: number
-  readonly held: number
   readonly waits: WaitFigures
 }
 
@@ -104,11 +101,11 @@ export function copyFigures(figures: ReleaseFigures): ReleaseFigures {
 }
 
 export function noWaits(service: ServiceName): WaitFigures {
-  return { service, parked: 0, held: 0, parks: 0, longestParkUs: 0, holds: 0, holdTimeouts: 0, refused: {} }
+  return { service, parked: 0, held: 0, parks: 0, longestParkUs: 0, holds: 0, holdTimeouts: 0, refused: {}, violations: 0 }
 }
 
 export function addWaits(sum: WaitFigures, more: WaitFigures): void {
-  for (const field of ['parked', 'held', 'parks', 'holds', 'holdTimeouts'] as const) sum[field] += more[field]
+  for (const field of ['parked', 'held', 'parks', 'holds', 'holdTimeouts', 'violations'] as const) sum[field] += more[field]
   sum.longestParkUs = Math.max(sum.longestParkUs, more.longestParkUs)
   for (const [code, count] of Object.entries(more.refused)) sum.refused[code] = (sum.refused[code] ?? 0) + count
 }

@@ -2,7 +2,7 @@ import type { ProposedRoute, ReleaseId, ServiceName, Table } from './table.ts'
 import type { ReleaseFigures, ServiceFigures, WorkerLedger } from './figures.ts'
 
 /** Messages between master, workers and agent. All cross a process boundary as one JSON line each. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** Milliseconds each. What is still under way at its deadline is ended as the README's drain section says. */
 export interface DrainDeadlines {

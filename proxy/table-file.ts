@@ -1,4 +1,5 @@
 import { readJson, replaceFile } from './atomic-file.ts'
+import { keyFromFile } from './release-key.ts'
 import { emptyTable, type Route, type Table, type Target } from './table.ts'
 
 /**
@@ -12,12 +13,17 @@ export function writeTable(path: string, table: Table): void {
 /** The table as written; null where there is none or it cannot be trusted. */
 export function readTable(path: string): Table | null {
   const found = readJson(path)
-  return isTable(found) ? found : null
+  return isTable(found) ? { ...found, routes: found.routes.map(keyed) } : null
 }
 
 /** For a new master: the last table, or an empty one. */
 export function readTableOrEmpty(path: string): Table {
   return readTable(path) ?? emptyTable
+}
+
+function keyed(route: Route): Route {
+  const target = (written: Target | null): Target | null => (written === null ? null : { ...written, release: keyFromFile(route.service, written.release) })
+  return { ...route, live: target(route.live), fallback: target(route.fallback) }
 }
 
 function isTable(value: unknown): value is Table {

@@ -1,10 +1,11 @@
+import type { ReleaseId } from './release-key.ts'
+
 /**
  * The committed table: where each service's requests go. It is the truth about routing; the master alone commits it.
  * Plain data throughout, because it crosses process boundaries as JSON and stands in a file.
  */
 
-/** The number people can say: 'v43'. */
-export type ReleaseId = string
+export type { ReleaseId }
 export type ServiceName = string
 
 /** Where a release listens. */

@@ -12,7 +12,7 @@ import { portBelongsTo } from '../health/port-owner.ts'
 import { probe, type ProbeResult } from '../health/probe.ts'
 import { watchHealth } from '../health/watch.ts'
 import { whyUnhealthy } from '../health/why-unhealthy.ts'
-import type { MasterLink } from '../master-link.ts'
+import type { ServiceLink } from '../service-link.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { failureAt } from '../swap/ends.ts'
 import type { ReleaseRecord } from '../swap/state.ts'
@@ -26,9 +26,8 @@ interface Trial {
 }
 
 export interface BootsOptions {
-  readonly service: string
   readonly folder: string
-  readonly link: MasterLink
+  readonly link: ServiceLink
   readonly log: Log
   readonly logFile: (release: string) => string
   /** The config as it is now, read again. Throws GracerError where it is not valid. */
@@ -95,7 +94,7 @@ export class Boots {
       this.#trials.set(record.id, { begunMs: performance.now(), attempts: 0, last: null })
       const [command = '', ...args] = plan.command
       this.#options.link.spawn({
-        service: this.#options.service, release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
+        release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
       })
     } catch (error) {
       fail(error)

@@ -1,19 +1,17 @@
 import { mkdirSync } from 'node:fs'
 import type { Log } from '../../proxy/log.ts'
-import type { DrainOrder, ToAgent } from '../../proxy/messages.ts'
-import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
+import type { DrainOrder } from '../../proxy/messages.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import { Journal } from '../journal.ts'
-import type { MasterLink } from '../master-link.ts'
+import { releaseFigures, type ServiceLink, type ServiceMessage, type ServiceRoute } from '../service-link.ts'
 import type { SwapEffect, SwapEvent } from '../swap/events.ts'
 import { failureAt } from '../swap/ends.ts'
 import { recover } from '../swap/recover.ts'
 import { step } from '../swap/swap.ts'
-import { findRelease, nothingLive, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
+import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
 import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { prune } from './prune-state.ts'
-import { releaseFigures } from './swap-record.ts'
 import { Teller } from './teller.ts'
 
 /** A release that takes no connection has this long to turn out to be one that has ended; the fallback serves meanwhile. */
@@ -27,7 +25,7 @@ export interface RunnerOptions {
   readonly folder: string
   /** Where `gracer up` was started, where that is what is deployed. */
   readonly workingFolder: string | null
-  readonly link: MasterLink
+  readonly link: ServiceLink
   readonly log: Log
   readonly logFile: (release: string) => string
   /** Reads the config again; throws GracerError where it is not valid. */
@@ -65,7 +63,7 @@ export class ServiceRunner {
     this.#state = this.#journal.read()
     this.teller = new Teller({ service: options.service, folder: options.folder, workingFolder: options.workingFolder, link: options.link, log: options.log, state: () => this.#state })
     this.boots = new Boots({
-      service: options.service, folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config, lastConfig: options.lastConfig,
+      folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config, lastConfig: options.lastConfig,
       earlier: (record) => this.#state.releases.filter((other) => other.source === record.source && other.number < record.number).map((other) => other.id),
       dispatch: (event) => this.dispatch(event),
       detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
@@ -78,14 +76,12 @@ export class ServiceRunner {
 
   /** Compares the journal with the table and with what runs; resolves when the table says what follows from it. */
   async recover(): Promise<void> {
-    const { hello } = this.#options.link
-    const route = routeOf(hello.table, this.#options.service)
-    const running = new Map(hello.backends.filter((one) => one.service === this.#options.service).map((one) => [one.release, { pid: one.pid, port: one.port }]))
+    const { link } = this.#options
     const settled = new Promise<void>((resolve) => {
       this.#settled = resolve
     })
-    this.teller.resume(hello.masterIsNew)
-    const effects = recover(this.#state, { committed: intentOf(route), committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
+    this.teller.resume(link.masterIsNew)
+    const effects = recover(this.#state, { committed: link.committed(), committedNumber: link.tableNumber, running: link.running(), masterIsNew: link.masterIsNew })
     this.#write()
     this.#carryOut(effects)
     this.#recovered = true
@@ -119,7 +115,7 @@ export class ServiceRunner {
     for (const record of this.#state.releases) this.boots.unwatch(record.id)
   }
 
-  fromMaster(message: ToAgent): void {
+  fromMaster(message: ServiceMessage): void {
     switch (message.type) {
       case 'spawned':
         this.dispatch({ type: 'spawned', release: message.release, pid: message.pid, port: message.port })
@@ -257,10 +253,9 @@ export class ServiceRunner {
     })
   }
 
-  #proposed(intent: RouteIntent): ProposedRoute {
+  #proposed(intent: RouteIntent): ServiceRoute {
     const { hold } = this.#options.lastConfig()
     return {
-      service: this.#options.service,
       state: intent.state,
       live: this.#target(intent.live, intent.port),
       fallback: this.#target(intent.fallback, findRelease(this.#state, intent.fallback)?.process?.port ?? null),
@@ -269,7 +264,7 @@ export class ServiceRunner {
     }
   }
 
-  #target(release: string | null, port: number | null): Target | null {
+  #target(release: string | null, port: number | null): ServiceRoute['live'] {
     if (release === null || port === null) return null
     const record = findRelease(this.#state, release)
     return { release, host: '127.0.0.1', port, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
@@ -293,7 +288,7 @@ export class ServiceRunner {
     }, stopMs))
   }
 
-  #exited(message: Extract<ToAgent, { type: 'exited' }>): void {
+  #exited(message: Extract<ServiceMessage, { type: 'exited' }>): void {
     const timer = this.#stops.get(message.release)
     if (timer !== undefined) clearTimeout(timer)
     this.#stops.delete(message.release)
@@ -306,7 +301,7 @@ export class ServiceRunner {
     if (this.#state.confirmed !== message.release && this.#state.swap?.release !== message.release) this.boots.forget(message.release)
   }
 
-  async #fellBack(message: Extract<ToAgent, { type: 'fell-back' }>): Promise<void> {
+  async #fellBack(message: Extract<ServiceMessage, { type: 'fell-back' }>): Promise<void> {
     const live = findRelease(this.#state, this.#state.tentative?.release ?? null)
     // A worker out of descriptors fails to dial too: the release itself is asked before it is blamed.
     if (live === undefined || !(await this.boots.refusesConnections(live))) return
@@ -333,9 +328,4 @@ export class ServiceRunner {
       })
     }, bakeLookMs)
   }
-}
-
-function intentOf(route: Route | undefined): RouteIntent {
-  if (route === undefined) return nothingLive
-  return { state: route.state, live: route.live?.release ?? null, port: route.live?.port ?? null, fallback: route.fallback?.release ?? null, reason: route.reason }
 }

@@ -8,6 +8,7 @@ import { watchReleases, type ReleasesWatch } from '../drops/folder-watch.ts'
 import { isWithin } from '../drops/identity.ts'
 import { pruneReleases } from '../drops/prune.ts'
 import type { MasterLink } from '../master-link.ts'
+import { ServiceLink } from '../service-link.ts'
 import type { StateFolder } from '../state-folder.ts'
 import { capLog } from './cap-log.ts'
 import type { BootPlan, ReleaseRecord } from '../swap/state.ts'
@@ -49,7 +50,7 @@ export class Service {
       service: this.name,
       folder: options.state.serviceFolder(this.name),
       workingFolder: options.workingFolder,
-      link: options.link,
+      link: new ServiceLink(options.link, options.config.name),
       log: options.log,
       logFile: (release) => this.logFile(release),
       config: () => this.readConfig(),

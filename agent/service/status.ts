@@ -1,8 +1,8 @@
 import { basename } from 'node:path'
 import type { Explanation, ReleaseStatus, ServiceStatus } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
+import { releaseFigures } from '../service-link.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
-import { releaseFigures } from './swap-record.ts'
 import { releaseTraffic, serviceTraffic } from './traffic.ts'
 
 /** So many releases that no longer run are shown. */

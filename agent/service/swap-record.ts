@@ -1,6 +1,5 @@
 import { rmSync } from 'node:fs'
 import { readJson, replaceFile } from '../../proxy/atomic-file.ts'
-import type { ReleaseFigures } from '../../proxy/figures.ts'
 import type { OutcomeName, Phase, Receipt } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
 import { labelOf, type ReleaseRecord } from '../swap/state.ts'
@@ -23,10 +22,6 @@ export function tally(figures: Figures | null, service: string): Tally {
     lost: sum('lost'), cut: sum('cut'), retried: sum('retried'), drained: sum('drained'),
     streamsEnded: sum('streamsEnded'), upgradedEnded: sum('upgradedEnded'), violations: own?.violations ?? 0,
   }
-}
-
-export function releaseFigures(figures: Figures | null, service: string, release: string): ReleaseFigures | undefined {
-  return figures?.services.find((one) => one.service === service)?.releases.find((one) => one.release === release)
 }
 
 /** What of a record outlives its agent: plain data. Times in milliseconds since the swap was taken in. */

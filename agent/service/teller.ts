@@ -2,13 +2,13 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
 import type { Outcome, OutcomeName, Phase, Progress } from '../control/shapes.ts'
-import type { MasterLink } from '../master-link.ts'
+import { releaseFigures, type ServiceLink } from '../service-link.ts'
 import { findRelease, labelOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
 import { Audience } from './audience.ts'
 import { History } from './history.ts'
 import { hintFor } from './next-step.ts'
 import { Story } from './story.ts'
-import { releaseFigures, SwapRecord, tally } from './swap-record.ts'
+import { SwapRecord, tally } from './swap-record.ts'
 
 /** The outcome of a swap waits this long for the old release's end, so that the receipt can tell of it. */
 const stopPatienceMs = 300
@@ -20,7 +20,7 @@ export interface TellerOptions {
   /** The service's part of the state folder. */
   readonly folder: string
   readonly workingFolder: string | null
-  readonly link: MasterLink
+  readonly link: ServiceLink
   readonly log: Log
   readonly state: () => Readonly<ServiceState>
 }

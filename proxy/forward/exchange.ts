@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ReleaseId } from '../table.ts'
+import { numberOfKey, type ReleaseId } from '../release-key.ts'
 import type { PendingPick, Visit, VisitEnd } from '../visit.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import type { ClientConnection, Occupant } from './client-connection.ts'
@@ -237,6 +237,7 @@ export class Exchange implements Occupant, AttemptOwner {
   }
 
   #facts(error: string): Record<string, unknown> {
-    return { service: this.#service, release: this.#attempt?.visit.release, method: this.#req.method, requestId: this.#requestId, error }
+    const release = this.#attempt?.visit.release
+    return { service: this.#service, release: release === undefined ? undefined : numberOfKey(release), method: this.#req.method, requestId: this.#requestId, error }
   }
 }

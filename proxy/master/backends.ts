@@ -6,7 +6,7 @@ import { GracerError } from '../../inherit/gracer-error.ts'
 import { spawnWithSockets, type HandedDown } from '../../inherit/hand-down.ts'
 import type { Log } from '../log.ts'
 import type { BackendInfo, SpawnOrder, ToAgent } from '../messages.ts'
-import type { ReleaseId } from '../table.ts'
+import { numberOfKey, type ReleaseId } from '../release-key.ts'
 import { entryOf, lives, type BackendEntry } from './process-file.ts'
 import { groupRuns, signalGroup, strayProcesses } from './process-group.ts'
 
@@ -102,7 +102,7 @@ export class Backends {
       handed = spawnWithSockets({
         command: [order.command, ...order.args],
         cwd: order.cwd,
-        env: childEnvironment(process.env, { ...order.env, PORT: String(port), HOST: loopback, GRACER_RELEASE: order.release }),
+        env: childEnvironment(process.env, { ...order.env, PORT: String(port), HOST: loopback, GRACER_SERVICE: order.service, GRACER_RELEASE: numberOfKey(order.release) }),
         sockets: fd === null ? [] : [{ name: order.service, fd }],
         stdout: logFd,
         stderr: logFd,
@@ -116,7 +116,7 @@ export class Backends {
     handed.events.on('notify', (key, value) => this.#options.tell({ type: 'notify', release: order.release, key, value }))
     handed.child.once('exit', (code, signal) => this.#leaderEnded(backend, code, signal))
     this.#options.changed()
-    this.#options.log.info('backend.spawned', { release: order.release, pid: entry.pid, port, cwd: order.cwd, socket: order.socket })
+    this.#options.log.info('backend.spawned', { service: order.service, release: numberOfKey(order.release), pid: entry.pid, port, cwd: order.cwd, socket: order.socket })
     return backend
   }
 
@@ -138,10 +138,10 @@ export class Backends {
   #ended(backend: Backend, code: number | null, signal: NodeJS.Signals | null): void {
     if (backend.ended) return
     backend.ended = true
-    const { release, pid } = backend.entry
+    const { service, release, pid } = backend.entry
     if (this.#backends.get(release) === backend) this.#backends.delete(release)
     this.#options.changed()
-    this.#options.log.info('backend.exited', { release, pid, code, signal, ordered: backend.stopping })
+    this.#options.log.info('backend.exited', { service, release: numberOfKey(release), pid, code, signal, ordered: backend.stopping })
     this.#options.tell({ type: 'exited', release, pid, code, signal })
   }
 }

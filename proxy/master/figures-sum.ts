@@ -1,28 +1,34 @@
 import { addFigures, addWaits, countFlipViolations, noFigures, noWaits, type FlipTimes, type ReleaseFigures, type ServiceFigures, type WaitFigures, type WorkerLedger } from '../figures.ts'
-import type { ReleaseId, ServiceName } from '../table.ts'
+import { releaseKey, type ReleaseId } from '../release-key.ts'
+import type { ServiceName } from '../table.ts'
 
 /** What was in flight on a worker that died is lost (its clients were cut off), and counted here from its last ledger. */
 function asGone(ledger: WorkerLedger): WorkerLedger {
   return {
     ...ledger,
-    parked: 0,
-    held: 0,
     waits: ledger.waits.map((one) => ({ ...one, parked: 0, held: 0 })),
     releases: ledger.releases.map((one) => ({ ...one, lost: one.lost + one.inFlight, inFlight: 0, streams: 0, upgraded: 0 })),
   }
 }
 
-/** Of releases that are gone the newest keep figures of their own; older ones are added into one entry a service. */
+/** Of a service's releases that are gone the newest keep figures of their own; older ones are added into one entry. */
 const goneKept = 50
+/** The number of that entry. */
 export const earlier = 'earlier'
+/** Flip times that workers which are gone had noted; of each service so many. */
+const goneFlipsKept = 64
 
-/** Adds up the workers' ledgers, those of workers that are gone included. */
+/** Sums of one service: of those that are gone, or of everybody. */
+interface Sums {
+  readonly releases: Map<ReleaseId, ReleaseFigures>
+  readonly waits: WaitFigures
+  flips: FlipTimes[]
+}
+
+/** Adds up the workers' ledgers, those of workers that are gone included. Nothing of one service is counted in another. */
 export class FiguresSum {
   readonly #ledgers = new Map<number, WorkerLedger>()
-  readonly #gone = new Map<ReleaseId, ReleaseFigures>()
-  #goneViolations = 0
-  #goneFlips: FlipTimes[] = []
-  readonly #goneWaits = new Map<ServiceName, WaitFigures>()
+  readonly #gone = new Map<ServiceName, Sums>()
 
   set(worker: number, ledger: WorkerLedger): void {
     this.#ledgers.set(worker, ledger)
@@ -32,12 +38,14 @@ export class FiguresSum {
   forgotten(worker: number, figures: ReleaseFigures): void {
     const last = this.#ledgers.get(worker)
     if (last !== undefined) this.#ledgers.set(worker, { ...last, releases: last.releases.filter((one) => one.release !== figures.release) })
-    this.#add(this.#gone, figures)
-    for (const [release, one] of this.#gone) {
-      if (this.#gone.size <= goneKept) break
-      if (release === earlier) continue
-      this.#gone.delete(release)
-      this.#add(this.#gone, { ...one, release: earlier })
+    const { releases } = sumsOf(this.#gone, figures.service)
+    addTo(releases, figures)
+    const rest = releaseKey(figures.service, earlier)
+    for (const [release, one] of releases) {
+      if (releases.size <= goneKept) break
+      if (release === rest) continue
+      releases.delete(release)
+      addTo(releases, { ...one, release: rest })
     }
   }
 
@@ -45,54 +53,41 @@ export class FiguresSum {
     const last = this.#ledgers.get(worker)
     if (last === undefined) return
     this.#ledgers.delete(worker)
-    const gone = asGone(last)
-    this.#goneViolations += gone.violations
-    this.#goneFlips = [...this.#goneFlips, ...gone.flips].slice(-64)
-    for (const one of gone.releases) this.#add(this.#gone, one)
-    for (const one of gone.waits) addTo(this.#goneWaits, one)
+    addLedger(this.#gone, asGone(last))
+    for (const sums of this.#gone.values()) sums.flips = sums.flips.slice(-goneFlipsKept)
   }
 
-  /** `extraViolations`: those that the master itself has seen. */
-  sum(services: readonly ServiceName[], extraViolations: number): ServiceFigures[] {
-    const releases = new Map<ReleaseId, ReleaseFigures>()
-    for (const one of this.#gone.values()) this.#add(releases, one)
-    let violations = this.#goneViolations + extraViolations
-    let parked = 0
-    let held = 0
-    const flips = [...this.#goneFlips]
-    const waits = new Map<ServiceName, WaitFigures>()
-    for (const one of this.#goneWaits.values()) addTo(waits, one)
-    for (const ledger of this.#ledgers.values()) {
-      for (const one of ledger.releases) this.#add(releases, one)
-      violations += ledger.violations
-      parked += ledger.parked
-      held += ledger.held
-      flips.push(...ledger.flips)
-      for (const one of ledger.waits) addTo(waits, one)
+  /** Each service of which anything was ever counted. */
+  sum(): ServiceFigures[] {
+    const sums = new Map<ServiceName, Sums>()
+    for (const [service, gone] of this.#gone) {
+      const sum = sumsOf(sums, service)
+      for (const one of gone.releases.values()) addTo(sum.releases, one)
+      addWaits(sum.waits, gone.waits)
+      sum.flips.push(...gone.flips)
     }
-    violations += countFlipViolations(flips)
-    const names = new Set([...services, ...[...releases.values()].map((one) => one.service), ...waits.keys()])
-    return [...names].map((service) => {
-      const own = [...releases.values()].filter((one) => one.service === service)
-      return { service, releases: own, violations, parked, held, waits: waits.get(service) ?? noWaits(service), lost: own.reduce((total, one) => total + one.lost, 0) }
+    for (const ledger of this.#ledgers.values()) addLedger(sums, ledger)
+    return [...sums].map(([service, { releases, waits, flips }]) => {
+      const own = [...releases.values()]
+      return { service, releases: own, violations: waits.violations + countFlipViolations(flips), waits, lost: own.reduce((total, one) => total + one.lost, 0) }
     })
-  }
-
-  #add(sums: Map<ReleaseId, ReleaseFigures>, more: ReleaseFigures): void {
-    let sum = sums.get(more.release)
-    if (sum === undefined) {
-      sum = noFigures(more.service, more.release)
-      sums.set(more.release, sum)
-    }
-    addFigures(sum, more)
   }
 }
 
-function addTo(sums: Map<ServiceName, WaitFigures>, more: WaitFigures): void {
-  let sum = sums.get(more.service)
-  if (sum === undefined) {
-    sum = noWaits(more.service)
-    sums.set(more.service, sum)
-  }
-  addWaits(sum, more)
+function addLedger(sums: Map<ServiceName, Sums>, ledger: WorkerLedger): void {
+  for (const one of ledger.releases) addTo(sumsOf(sums, one.service).releases, one)
+  for (const one of ledger.waits) addWaits(sumsOf(sums, one.service).waits, one)
+  for (const one of ledger.flips) sumsOf(sums, one.service).flips.push(one)
+}
+
+function sumsOf(sums: Map<ServiceName, Sums>, service: ServiceName): Sums {
+  let found = sums.get(service)
+  if (found === undefined) sums.set(service, (found = { releases: new Map(), waits: noWaits(service), flips: [] }))
+  return found
+}
+
+function addTo(sums: Map<ReleaseId, ReleaseFigures>, more: ReleaseFigures): void {
+  let sum = sums.get(more.release)
+  if (sum === undefined) sums.set(more.release, (sum = noFigures(more.service, more.release)))
+  addFigures(sum, more)
 }

@@ -116,7 +116,7 @@ export class Master {
     this.#reports = new Reports({
       ask: (worker, report) => this.#workers.send(worker, { type: 'report', report }),
       workers: () => this.#workers.ids(),
-      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum([], this.#committer.violations), workers: this.#workers.pids() }),
+      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.pids() }),
     })
     this.#agent = new AgentProcess({
       entry: options.agentEntry,
@@ -344,7 +344,7 @@ export class Master {
   }
 
   async #stopBackends(stopMs: number): Promise<void> {
-    const running = (): string[] => this.#backends.list().map((backend) => backend.release)
+    const running = (): ReleaseId[] => this.#backends.list().map((backend) => backend.release)
     for (const release of running()) this.#backends.signal(release, 'SIGTERM')
     const killAt = performance.now() + stopMs
     let killed = false

@@ -1,5 +1,6 @@
 import { readJson, replaceFile } from '../atomic-file.ts'
 import { startOfPid, stateOfPid } from '../process-identity.ts'
+import { keyFromFile, type ReleaseId } from '../release-key.ts'
 
 export interface ProcessEntry {
   readonly pid: number
@@ -9,7 +10,7 @@ export interface ProcessEntry {
 
 export interface BackendEntry extends ProcessEntry {
   readonly service: string
-  readonly release: string
+  readonly release: ReleaseId
   readonly port: number
 }
 
@@ -31,7 +32,9 @@ export function readProcessFile(path: string): ProcessFile | null {
   const found = readJson(path) as Partial<ProcessFile> | null
   if (found?.schema !== 1 || !Array.isArray(found.workers) || !Array.isArray(found.backends)) return null
   const entries = [...found.workers, ...found.backends] as Partial<ProcessEntry>[]
-  return entries.every((entry) => Number.isInteger(entry.pid) && (entry.pid ?? 0) > 1) ? (found as ProcessFile) : null
+  if (!entries.every((entry) => Number.isInteger(entry.pid) && (entry.pid ?? 0) > 1)) return null
+  const backends = (found.backends as BackendEntry[]).filter((one) => typeof one.service === 'string' && typeof one.release === 'string')
+  return { ...(found as ProcessFile), backends: backends.map((one) => ({ ...one, release: keyFromFile(one.service, one.release) })) }
 }
 
 export function entryOf(pid: number): ProcessEntry {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { numberOfKey, serviceOfKey, type ReleaseId } from '../release-key.ts'
 
 /** Signals a whole process group (kill(2) with a negative pid). False: there is no such group any more. */
 export function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
@@ -23,16 +24,20 @@ export function groupRuns(leader: number): boolean {
 }
 
 /**
- * Processes of a release that left its process group (double forks): those whose environment still names the release
- * and its port. Linux only, and only processes this user may look at; [] elsewhere.
+ * Processes of a release that left its process group (double forks): those whose environment still names the service,
+ * the release and its port. Linux only, and only processes this user may look at; [] elsewhere.
  */
-export function strayProcesses(release: string, port: number): number[] {
+export function strayProcesses(key: ReleaseId, port: number): number[] {
   if (process.platform !== 'linux') return []
+  const service = serviceOfKey(key)
+  const release = numberOfKey(key)
   return pids().filter((pid) => {
     const environment = readText(`/proc/${pid}/environ`)
     if (environment === null) return false
     const variables = environment.split('\0')
-    return variables.includes(`GRACER_RELEASE=${release}`) && variables.includes(`PORT=${port}`) && statFields(pid)?.[0] !== 'Z'
+    // Whoever was started before there were several services does not say of which it is: the port tells.
+    const named = variables.includes(`GRACER_SERVICE=${service}`) || !variables.some((one) => one.startsWith('GRACER_SERVICE='))
+    return named && variables.includes(`GRACER_RELEASE=${release}`) && variables.includes(`PORT=${port}`) && statFields(pid)?.[0] !== 'Z'
   })
 }
 

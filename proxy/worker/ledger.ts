@@ -12,10 +12,9 @@ const flipTimesKept = 16
  */
 export class Ledger {
   readonly #releases = new Map<ReleaseId, ReleaseEntry>()
-  readonly #flips: FlipTimes[] = []
+  readonly #flips = new Map<ServiceName, FlipTimes[]>()
   readonly #waits = new Map<ServiceName, WaitFigures>()
   readonly #onIdle: (release: ReleaseId) => void
-  violations = 0
   /** Rises with every change, so that an unchanged ledger need not be sent. */
   version = 0
 
@@ -27,9 +26,9 @@ export class Ledger {
   open(service: ServiceName, target: Target, pick: { viaFallback: boolean; since: number; number: number }, arrivedAtUs: number): Visit {
     const entry = this.#entry(service, target.release)
     // A pick of a release that has never passed its health check breaks promise 3.
-    if (!target.healthy) this.violations += 1
+    if (!target.healthy) this.waits(service).violations += 1
     // A pick of a release that was already reported quiet and never came back would lose it at the stop.
-    if (entry.quiet) this.violations += 1
+    if (entry.quiet) this.waits(service).violations += 1
     const times = pick.viaFallback ? null : this.#timesOf(service, pick.since)
     if (times !== null && arrivedAtUs > times.lastBegin) times.lastBegin = arrivedAtUs
     entry.figures.inFlight += 1
@@ -83,13 +82,10 @@ export class Ledger {
     this.version += 1
   }
 
-  snapshot(parked: number, held: number): WorkerLedger {
+  snapshot(): WorkerLedger {
     return {
       releases: [...this.#releases.values()].map((entry) => copyFigures(entry.figures)),
-      flips: this.#flips.map((times) => ({ ...times })),
-      violations: this.violations,
-      parked,
-      held,
+      flips: [...this.#flips.values()].flatMap((flips) => flips.map((times) => ({ ...times }))),
       waits: [...this.#waits.values()].map((one) => ({ ...one, refused: { ...one.refused } })),
     }
   }
@@ -132,7 +128,7 @@ export class Ledger {
         figures.requests -= 1
         break
     }
-    if (figures.inFlight < 0) this.violations += 1
+    if (figures.inFlight < 0) this.waits(figures.service).violations += 1
     if (figures.inFlight === 0) this.#onIdle(figures.release)
   }
 
@@ -146,13 +142,15 @@ export class Ledger {
   }
 
   #timesOf(service: ServiceName, since: number): FlipTimes {
-    for (let index = this.#flips.length - 1; index >= 0; index -= 1) {
-      const times = this.#flips[index]
-      if (times !== undefined && times.since === since && times.service === service) return times
+    let flips = this.#flips.get(service)
+    if (flips === undefined) this.#flips.set(service, (flips = []))
+    for (let index = flips.length - 1; index >= 0; index -= 1) {
+      const times = flips[index]
+      if (times?.since === since) return times
     }
     const times: FlipTimes = { service, since, lastBegin: 0, firstReply: null }
-    this.#flips.push(times)
-    if (this.#flips.length > flipTimesKept) this.#flips.shift()
+    flips.push(times)
+    if (flips.length > flipTimesKept) flips.shift()
     return times
   }
 

@@ -3,6 +3,7 @@ import { isMessage } from '../channel.ts'
 import { createFront } from '../forward/front.ts'
 import { openLog } from '../log.ts'
 import type { ToWorker } from '../messages.ts'
+import { numberOfKey } from '../release-key.ts'
 import { Drains } from './drains.ts'
 import { Ledger } from './ledger.ts'
 import { WaitingPicker } from './picker.ts'
@@ -28,10 +29,10 @@ const picker = new WaitingPicker({
   workers: start.workers,
   onFallback(service, release, number) {
     // Said once for each table: the agent needs to hear it, not to hear it of every request.
-    const key = `${service}:${release}:${number}`
+    const key = `${release}:${number}`
     if (fellBack.has(key)) return
     fellBack.add(key)
-    log.warn('worker.fell-back', { service, release, table: number })
+    log.warn('worker.fell-back', { service, release: numberOfKey(release), table: number })
     say({ type: 'fell-back', service, release, number, error: 'connection refused' })
   },
 })

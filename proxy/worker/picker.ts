@@ -31,9 +31,8 @@ export class WaitingPicker implements Picker {
   readonly #options: PickerOptions
   readonly #waiters = new Set<Waiter>()
   #redial: NodeJS.Timeout | null = null
-  #longestParkUs = 0
-  parked = 0
-  held = 0
+  /** By service, in microseconds. */
+  readonly #longestWaits = new Map<ServiceName, number>()
 
   constructor(options: PickerOptions) {
     this.#options = options
@@ -54,13 +53,12 @@ export class WaitingPicker implements Picker {
       request.refused(holdTimedOut(decision.route.reason))
       return done
     }
-    if (decision.kind === 'hold' && this.#heldOf(request.service) >= this.#shareOf(decision)) {
+    if (decision.kind === 'hold' && this.#options.ledger.waits(request.service).held >= this.#shareOf(decision)) {
       request.refused(holdFull)
       return done
     }
     const waiter: Waiter = { request, since: nowUs(), state: 'parked', reason: null, holdTimer: null }
     this.#waiters.add(waiter)
-    this.parked += 1
     const waits = this.#waits(request.service)
     waits.parked += 1
     if (decision.kind === 'hold') this.#hold(waiter, decision)
@@ -94,19 +92,20 @@ export class WaitingPicker implements Picker {
     }
   }
 
-  /** The longest wait since the last call; milliseconds. */
-  takeLongestParkMs(): number {
-    const longest = this.#longestParkUs / 1000
-    this.#longestParkUs = 0
+  /** The longest wait for the service since the last call; milliseconds. */
+  takeLongestParkMs(service: ServiceName): number {
+    const longest = (this.#longestWaits.get(service) ?? 0) / 1000
+    this.#longestWaits.delete(service)
     return longest
   }
 
   /** The receipt's longest wait is that of whoever waited for this flip; the figures tell parks from holds. */
   #waited(waiter: Waiter): void {
     const waitedUs = nowUs() - waiter.since
-    this.#longestParkUs = Math.max(this.#longestParkUs, waitedUs)
+    const { service } = waiter.request
+    this.#longestWaits.set(service, Math.max(this.#longestWaits.get(service) ?? 0, waitedUs))
     if (waiter.state !== 'parked') return
-    const waits = this.#waits(waiter.request.service)
+    const waits = this.#waits(service)
     waits.longestParkUs = Math.max(waits.longestParkUs, waitedUs)
   }
 
@@ -124,8 +123,6 @@ export class WaitingPicker implements Picker {
   #hold(waiter: Waiter, decision: Extract<Decision, { kind: 'hold' }>): void {
     waiter.state = 'held'
     waiter.reason = decision.route.reason
-    this.parked -= 1
-    this.held += 1
     const waits = this.#waits(waiter.request.service)
     waits.parked -= 1
     waits.held += 1
@@ -146,20 +143,7 @@ export class WaitingPicker implements Picker {
   #remove(waiter: Waiter): void {
     if (!this.#waiters.delete(waiter)) return
     if (waiter.holdTimer !== null) clearTimeout(waiter.holdTimer)
-    const waits = this.#waits(waiter.request.service)
-    if (waiter.state === 'held') {
-      this.held -= 1
-      waits.held -= 1
-    } else {
-      this.parked -= 1
-      waits.parked -= 1
-    }
-  }
-
-  #heldOf(service: ServiceName): number {
-    let held = 0
-    for (const waiter of this.#waiters) if (waiter.state === 'held' && waiter.request.service === service) held += 1
-    return held
+    this.#waits(waiter.request.service)[waiter.state] -= 1
   }
 
   #shareOf(decision: Extract<Decision, { kind: 'hold' }>): number {

@@ -16,6 +16,8 @@ export interface Applied {
   readonly wake: boolean
   /** Said back to the master, in this order. */
   readonly replies: readonly ({ readonly type: 'prepared'; readonly flip: number } | { readonly type: 'committed'; readonly flip: number; readonly number: number })[]
+  /** Whose flip was prepared, or is over; null: nobody's. */
+  readonly service: ServiceName | null
 }
 
 /** What a request meets that comes before the first agent has said anything. */
@@ -24,7 +26,7 @@ const startingRoute: Route = Object.freeze({
   settings: { holdTimeoutMs: 10_000, holdMax: 1_000 },
 })
 
-const nothing: Applied = Object.freeze({ wake: false, replies: [] })
+const nothing: Applied = Object.freeze({ wake: false, replies: [], service: null })
 
 /**
  * The worker's side of the two-phase flip, without clocks and sockets.
@@ -47,16 +49,19 @@ export class WorkerRoutes {
     switch (message.type) {
       case 'table':
         this.#adopt(message.table)
-        return { wake: true, replies: [] }
+        return { wake: true, replies: [], service: null }
       case 'prepare':
         this.#prepared.set(message.service, message.flip)
-        return { wake: false, replies: [{ type: 'prepared', flip: message.flip }] }
-      case 'commit':
-        this.#release(message.flip)
+        return { wake: false, replies: [{ type: 'prepared', flip: message.flip }], service: message.service }
+      case 'commit': {
+        const service = this.#release(message.flip)
         this.#adopt(message.table)
-        return { wake: true, replies: [{ type: 'committed', flip: message.flip, number: this.table.number }] }
-      case 'undo':
-        return this.#release(message.flip) ? { wake: true, replies: [] } : nothing
+        return { wake: true, replies: [{ type: 'committed', flip: message.flip, number: this.table.number }], service }
+      }
+      case 'undo': {
+        const service = this.#release(message.flip)
+        return service === null ? nothing : { wake: true, replies: [], service }
+      }
     }
   }
 
@@ -67,7 +72,7 @@ export class WorkerRoutes {
   masterVanished(written: Table | null): Applied {
     this.#prepared.clear()
     if (written !== null) this.#adopt(written)
-    return { wake: true, replies: [] }
+    return { wake: true, replies: [], service: null }
   }
 
   /** Where a request goes that is picked now. `failed`: releases whose dial has failed for this request under this table. */
@@ -102,10 +107,12 @@ export class WorkerRoutes {
     this.table = table
   }
 
-  #release(flip: number): boolean {
+  #release(flip: number): ServiceName | null {
     for (const [service, prepared] of this.#prepared) {
-      if (prepared === flip) return this.#prepared.delete(service)
+      if (prepared !== flip) continue
+      this.#prepared.delete(service)
+      return service
     }
-    return false
+    return null
   }
 }

@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import { sendToParent } from '../channel.ts'
 import type { Front } from '../forward/front.ts'
 import type { Log } from '../log.ts'
-import type { DrainDeadlines, DrainOrder, FromWorker, ToWorker } from '../messages.ts'
+import { protocolVersion, type DrainDeadlines, type DrainOrder, type FromWorker, type ToWorker } from '../messages.ts'
 import { readTable } from '../table-file.ts'
 import type { ReleaseId } from '../table.ts'
 import type { Drains } from './drains.ts'
@@ -51,7 +51,7 @@ export class Worker {
   }
 
   start(): void {
-    say({ type: 'ready', protocol: 1 })
+    say({ type: 'ready', protocol: protocolVersion })
     this.#timers.push(
       setInterval(() => this.#sendLedger(null), ledgerMs),
       setInterval(() => say({ type: 'alive' }), aliveMs),
@@ -68,8 +68,8 @@ export class Worker {
         if (message.type === 'table' || message.type === 'commit') this.#tableChanged()
         if (applied.wake) this.#parts.picker.wake()
         for (const reply of applied.replies) {
-          if (reply.type === 'prepared') this.#parts.picker.takeLongestParkMs()
-          say(reply.type === 'prepared' ? reply : { ...reply, longestParkMs: this.#parts.picker.takeLongestParkMs() })
+          const longestParkMs = applied.service === null ? 0 : this.#parts.picker.takeLongestParkMs(applied.service)
+          say(reply.type === 'prepared' ? reply : { ...reply, longestParkMs })
         }
         break
       }
@@ -174,10 +174,10 @@ export class Worker {
   }
 
   #sendLedger(report: number | null): void {
-    const { ledger, picker } = this.#parts
+    const { ledger } = this.#parts
     if (report === null && ledger.version === this.#sentVersion) return
     this.#sentVersion = ledger.version
-    say({ type: 'ledger', report, ledger: ledger.snapshot(picker.parked, picker.held) })
+    say({ type: 'ledger', report, ledger: ledger.snapshot() })
   }
 }
 

@@ -85,7 +85,7 @@ describe('http-proxy 1.18.1 is guarded', () => {
   test('failed dial: not a byte of the body is gone, the next pick gets all of it', async () => {
     const backend = await startBackend()
     const dead = await closedPort()
-    const { port, picker } = await startFront((request) => (request.failed?.has('v2') === true ? target(backend.port, 'v1') : target(dead, 'v2')))
+    const { port, picker } = await startFront((request) => (request.failed?.has('shop/v2') === true ? target(backend.port, 'shop/v1') : target(dead, 'shop/v2')))
     const body = 'x'.repeat(300_000)
     const client = new RawClient(port).send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`)
     await client.closes()
@@ -182,7 +182,7 @@ describe('http-proxy 1.18.1 is guarded', () => {
     for (let n = 0; n < 20; n += 1) {
       const client = new RawClient(port).send(get)
       await client.sees('ok')
-      await until('the connection to be idle', () => front.idleUpstreams('v1') === 1)
+      await until('the connection to be idle', () => front.idleUpstreams('shop/v1') === 1)
     }
     expect(backend.connections).toBe(1)
   })

@@ -156,7 +156,7 @@ test('a client that comes and goes a thousand times leaves nothing behind, and n
     }
     await until('only one client', () => front.connections() === 1)
     await until('all visits to end', () => picker.ends.every((ends) => ends.length === 1))
-    expect(backend.sockets.size).toBe(front.idleUpstreams('v1'))
+    expect(backend.sockets.size).toBe(front.idleUpstreams('shop/v1'))
     expect(warnings).toEqual([])
   } finally {
     process.off('warning', onWarning)

@@ -9,11 +9,11 @@ describe('dialling', () => {
   test('a refused dial is picked again, naming the release that failed, and its visit ends as not sent', async () => {
     const backend = await startBackend()
     const dead = await closedPort()
-    const { port, picker } = await startFront((request) => (request.failed?.has('v2') === true ? target(backend.port, 'v1') : target(dead, 'v2')))
+    const { port, picker } = await startFront((request) => (request.failed?.has('shop/v2') === true ? target(backend.port, 'shop/v1') : target(dead, 'shop/v2')))
     await new RawClient(port).send(get).sees('ok')
     await until('the second visit to end', () => picker.ends[1]?.length === 1)
     expect(picker.ends).toEqual([['not-sent'], ['complete']])
-    expect(picker.requests.map((request) => [...(request.failed ?? [])])).toEqual([[], ['v2']])
+    expect(picker.requests.map((request) => [...(request.failed ?? [])])).toEqual([[], ['shop/v2']])
     expect(new Set(picker.requests.map((request) => request.arrivedAt)).size).toBe(1)
   })
 
@@ -121,7 +121,7 @@ describe('an upstream that dies before its reply', () => {
     })
     const { front, port } = await startFront(upstream.port)
     const clients = Array.from({ length: 3 }, () => new RawClient(port).send(get))
-    await until('three idle connections', () => front.idleUpstreams('v1') === 3)
+    await until('three idle connections', () => front.idleUpstreams('shop/v1') === 3)
     const client = clients[0] as RawClient
     client.send(get)
     await until('the second reply', () => client.statuses.length === 2)
@@ -135,14 +135,14 @@ describe('an upstream that dies before its reply', () => {
       socket.on('data', () => { requests += 1; if (requests === 1) socket.write(ok); else socket.resetAndDestroy() })
     })
     const old = await startRawBackend((socket) => { socket.on('data', () => socket.write(ok)) })
-    const { port, picker, front } = await startFront(({ failed }) => (failed?.has('new') === true ? target(old.port, 'old') : target(dying.port, 'new')))
+    const { port, picker, front } = await startFront(({ failed }) => (failed?.has('shop/new') === true ? target(old.port, 'shop/old') : target(dying.port, 'shop/new')))
     const client = new RawClient(port).send(get)
-    await until('an idle connection', () => front.idleUpstreams('new') === 1)
+    await until('an idle connection', () => front.idleUpstreams('shop/new') === 1)
     client.send(get)
     await until('the second reply', () => client.statuses.length === 2)
     expect(client.statuses).toEqual([200, 200])
     await until('the visits to end', () => picker.ends.flat().length === 4)
-    expect(picker.visits.map((visit) => [visit.release, ...visit.ends])).toEqual([['new', 'complete'], ['new', 'retried'], ['new', 'retried'], ['old', 'complete']])
+    expect(picker.visits.map((visit) => [visit.release, ...visit.ends])).toEqual([['shop/new', 'complete'], ['shop/new', 'retried'], ['shop/new', 'retried'], ['shop/old', 'complete']])
   })
 
   test('a second death is 502 and lost', async () => {
@@ -307,7 +307,7 @@ describe('a reply before the whole request', () => {
     expect(client.text).toMatch(/^Connection: close\r$/m)
     expect(picker.ends).toEqual([['complete']])
     await until('the upstream connection to close', () => upstream.sockets.size === 0)
-    expect(front.idleUpstreams('v1')).toBe(0)
+    expect(front.idleUpstreams('shop/v1')).toBe(0)
   })
 
   test('full duplex: the upstream may answer piece by piece while the client still sends', async () => {

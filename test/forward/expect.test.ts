@@ -24,7 +24,7 @@ describe('H9 Expect: 100-continue', () => {
   test('it is told once, however often a dial fails', async () => {
     const backend = await startBackend()
     const dead = await closedPort()
-    const { port } = await startFront((request) => (request.failed === null ? target(dead, 'v2') : target(backend.port)))
+    const { port } = await startFront((request) => (request.failed === null ? target(dead, 'shop/v2') : target(backend.port)))
     const client = new RawClient(port).send(head)
     await client.sees('100 Continue')
     await client.send('hello').sees('ok')

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { connect, createServer as createNetServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { createFront, type Front, type FrontOptions } from '../../proxy/forward/front.ts'
-import type { Target } from '../../proxy/table.ts'
+import type { ReleaseId, Target } from '../../proxy/table.ts'
 import type { Picker, PickRequest, Refusal, UpstreamFailure, Visit, VisitEnd, VisitKind } from '../../proxy/visit.ts'
 
 /** Polls until `condition` holds, or fails after `ms` naming what was waited for. */
@@ -46,7 +46,7 @@ export class FakeVisit implements Visit {
     this.target = target
   }
 
-  get release(): string {
+  get release(): ReleaseId {
     return this.target.release
   }
 
@@ -128,7 +128,7 @@ export class FakePicker implements Picker {
   }
 }
 
-export function target(port: number, release = 'v1'): Target {
+export function target(port: number, release: ReleaseId = 'shop/v1'): Target {
   return { release, host: '127.0.0.1', port, healthy: true }
 }
 

@@ -16,7 +16,7 @@ describe('the pool', () => {
     socket.on('error', () => {})
     await once(socket, 'connect')
     const pool = new UpstreamPool(() => clock.now)
-    const upstream = pool.adopt(socket, 'v1')
+    const upstream = pool.adopt(socket, 'shop/v1')
     upstream.keepAliveMs = keepAliveMs
     upstream.idle = false
     pool.put(upstream)
@@ -29,16 +29,16 @@ describe('the pool', () => {
       for (const [limit, isStrict] of [[loose, false], [strict, true]] as const) {
         const before = await pooled(hint)
         before.clock.now += limit - 1
-        expect(before.pool.take('v1', isStrict)).toBe(before.upstream)
+        expect(before.pool.take('shop/v1', isStrict)).toBe(before.upstream)
         const after = await pooled(hint)
         after.clock.now += limit
-        expect(after.pool.take('v1', isStrict)).toBeNull()
+        expect(after.pool.take('shop/v1', isStrict)).toBeNull()
       }
     })
 
   test('a hint of 0 keeps nothing', async () => {
     const { pool, upstream } = await pooled(0)
-    expect(pool.count('v1')).toBe(0)
+    expect(pool.count('shop/v1')).toBe(0)
     expect(upstream.socket.destroyed).toBe(true)
   })
 
@@ -46,7 +46,7 @@ describe('the pool', () => {
     const { pool, upstream, clock } = await pooled(null)
     clock.now += 4_000
     await until('the sweep', () => upstream.socket.destroyed)
-    expect(pool.count('v1')).toBe(0)
+    expect(pool.count('shop/v1')).toBe(0)
   })
 
   test('the upstream\'s FIN takes a connection out at once', async () => {
@@ -55,10 +55,10 @@ describe('the pool', () => {
     socket.on('error', () => {})
     await once(socket, 'connect')
     const pool = new UpstreamPool()
-    pool.put(pool.adopt(socket, 'v1'))
-    expect(pool.count('v1')).toBe(1)
+    pool.put(pool.adopt(socket, 'shop/v1'))
+    expect(pool.count('shop/v1')).toBe(1)
     for (const peer of backend.sockets) peer.end()
-    await until('the connection to go', () => pool.count('v1') === 0, 1_000)
+    await until('the connection to go', () => pool.count('shop/v1') === 0, 1_000)
     expect(socket.destroyed).toBe(true)
   })
 })
@@ -76,16 +76,16 @@ describe('the front', () => {
     await until('the slow request', () => held.length === 1)
     const client = new RawClient(port).send(get)
     await client.sees('ok')
-    await until('an idle connection', () => front.idleUpstreams('v1') === 1)
-    front.retire('v1')
-    expect(front.idleUpstreams('v1')).toBe(0)
+    await until('an idle connection', () => front.idleUpstreams('shop/v1') === 1)
+    front.retire('shop/v1')
+    expect(front.idleUpstreams('shop/v1')).toBe(0)
     await until('the idle connection to close', () => backend.sockets.size === 1)
     held[0]?.()
     await slow.sees('slow')
     await until('the busy connection to close', () => backend.sockets.size === 0, 1_000)
-    front.revive('v1')
+    front.revive('shop/v1')
     client.send(get)
-    await until('an idle connection again', () => front.idleUpstreams('v1') === 1)
+    await until('an idle connection again', () => front.idleUpstreams('shop/v1') === 1)
   })
 
   test('a connection whose upstream says `Connection: close` is not kept', async () => {
@@ -94,7 +94,7 @@ describe('the front', () => {
     const client = new RawClient(port).send(get)
     await client.sees('ok')
     await until('the upstream connection to close', () => upstream.sockets.size === 0)
-    expect(front.idleUpstreams('v1')).toBe(0)
+    expect(front.idleUpstreams('shop/v1')).toBe(0)
   })
 
   test('a POST does not take a connection that a GET still takes', async () => {
@@ -102,13 +102,13 @@ describe('the front', () => {
     const { front, port } = await startFront(upstream.port)
     const client = new RawClient(port).send(get)
     await client.sees('ok')
-    await until('an idle connection', () => front.idleUpstreams('v1') === 1)
+    await until('an idle connection', () => front.idleUpstreams('shop/v1') === 1)
     const since = performance.now()
     await until('it to be idle for a second', () => performance.now() - since > 1_050)
     client.send(post)
     await until('the second reply', () => client.statuses.length === 2)
     expect(upstream.sockets.size).toBe(2)
-    await until('two idle connections', () => front.idleUpstreams('v1') === 2)
+    await until('two idle connections', () => front.idleUpstreams('shop/v1') === 2)
     client.send(get)
     await until('the third reply', () => client.statuses.length === 3)
     expect(upstream.sockets.size).toBe(2)

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { Committer, type CommitterEffect, type CommitterInput } from '../../proxy/master/committer.ts'
-import { emptyTable, routeOf, type ProposedRoute } from '../../proxy/table.ts'
+import { emptyTable, routeOf, type ProposedRoute, type ReleaseId } from '../../proxy/table.ts'
 
 const times = { prepareMs: 10, commitMs: 20, attempts: 2 }
 
-function to(release: string, port: number, fallback: ProposedRoute['live'] = null): ProposedRoute {
+function to(release: ReleaseId, port: number, fallback: ProposedRoute['live'] = null): ProposedRoute {
   return { service: 'shop', state: 'serving', live: { release, host: '127.0.0.1', port, healthy: true }, fallback, reason: null, settings: { holdTimeoutMs: 1, holdMax: 1 } }
 }
 
@@ -12,7 +12,7 @@ function to(release: string, port: number, fallback: ProposedRoute['live'] = nul
 function ready(): Committer {
   const committer = new Committer(emptyTable, times)
   give(committer, { type: 'agent-started', epoch: 1 }, { type: 'worker-started', worker: 1 }, { type: 'worker-started', worker: 2 })
-  const effects = give(committer, { type: 'route', epoch: 1, request: 1, route: to('v1', 1001) })
+  const effects = give(committer, { type: 'route', epoch: 1, request: 1, route: to('shop/v1', 1001) })
   acknowledge(committer, effects)
   return committer
 }
@@ -38,33 +38,33 @@ const live = (committer: Committer): string | undefined => routeOf(committer.tab
 describe('a flip', () => {
   it('is committed only after every worker has prepared', () => {
     const committer = ready()
-    const prepare = give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) })
+    const prepare = give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) })
     expect(kinds(prepare)).toEqual(['prepare to 1', 'prepare to 2', 'arm'])
     const first = prepare.find((effect) => effect.do === 'send')
     const flip = first?.do === 'send' && first.message.type === 'prepare' ? first.message.flip : 0
     expect(kinds(give(committer, { type: 'prepared', worker: 1, flip }))).toEqual([])
-    expect(live(committer)).toBe('v1')
+    expect(live(committer)).toBe('shop/v1')
     const commit = give(committer, { type: 'prepared', worker: 2, flip })
     expect(kinds(commit)).toEqual(['write-table', 'commit to 1', 'commit to 2', 'committed', 'arm'])
-    expect(live(committer)).toBe('v2')
+    expect(live(committer)).toBe('shop/v2')
     expect(acknowledge(committer, commit)).toEqual([{ do: 'flip-done', epoch: 1, request: 2, longestParkMs: 2 }])
   })
 
   it('gives the new route a new since, and a change that moves nobody keeps it and needs no prepare', () => {
     const committer = ready()
     const since = routeOf(committer.table, 'shop')?.since
-    const effects = give(committer, { type: 'route', epoch: 1, request: 2, route: to('v1', 1001, { release: 'v0', host: '127.0.0.1', port: 1000, healthy: true }) })
+    const effects = give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v1', 1001, { release: 'shop/v0', host: '127.0.0.1', port: 1000, healthy: true }) })
     expect(kinds(effects)).toEqual(['write-table', 'commit to 1', 'commit to 2', 'committed', 'arm'])
     expect(routeOf(committer.table, 'shop')?.since).toBe(since)
     acknowledge(committer, effects)
-    acknowledge(committer, acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 3, route: to('v2', 1002) })))
+    acknowledge(committer, acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 3, route: to('shop/v2', 1002) })))
     expect(routeOf(committer.table, 'shop')?.since).toBe(committer.table.number)
   })
 
   it('is undone and tried once more where a worker does not acknowledge, then refused, and the table is as before', () => {
     const committer = ready()
     const before = committer.table
-    let effects = give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) })
+    let effects = give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) })
     for (const attempt of [1, 2]) {
       const arm = effects.find((effect) => effect.do === 'arm')
       const flip = arm?.do === 'arm' ? arm.flip : 0
@@ -80,35 +80,35 @@ describe('a flip', () => {
 
   it('goes on without a worker that dies in it', () => {
     const committer = ready()
-    const prepare = give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) })
+    const prepare = give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) })
     give(committer, { type: 'worker-gone', worker: 2 })
     acknowledge(committer, prepare.slice(0, 1))
-    expect(live(committer)).toBe('v2')
+    expect(live(committer)).toBe('shop/v2')
   })
 
   it('prepares a worker that joins in the middle, and waits for it', () => {
     const committer = ready()
-    const prepare = give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) })
+    const prepare = give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) })
     const joined = give(committer, { type: 'worker-started', worker: 3 })
     expect(kinds(joined)).toEqual(['table to 3', 'prepare to 3'])
     acknowledge(committer, prepare)
-    expect(live(committer)).toBe('v1')
+    expect(live(committer)).toBe('shop/v1')
     acknowledge(committer, joined)
-    expect(live(committer)).toBe('v2')
+    expect(live(committer)).toBe('shop/v2')
   })
 
   it('replaces a worker that does not acknowledge the commit, and undoes nothing', () => {
     const committer = ready()
-    const commit = acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) }))
+    const commit = acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) }))
     const arm = commit.find((effect) => effect.do === 'arm')
     expect(kinds(give(committer, { type: 'timeout', flip: arm?.do === 'arm' ? arm.flip : 0, phase: 'commit' }))).toEqual(['replace', 'replace'])
-    expect(live(committer)).toBe('v2')
+    expect(live(committer)).toBe('shop/v2')
   })
 
   it('is refused as busy while another is open', () => {
     const committer = ready()
-    give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) })
-    expect(give(committer, { type: 'route', epoch: 1, request: 3, route: to('v3', 1003) })).toMatchObject([{ do: 'refused', code: 'busy', request: 3 }])
+    give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) })
+    expect(give(committer, { type: 'route', epoch: 1, request: 3, route: to('shop/v3', 1003) })).toMatchObject([{ do: 'refused', code: 'busy', request: 3 }])
   })
 })
 
@@ -116,40 +116,40 @@ describe('an agent', () => {
   it('that was replaced can change nothing', () => {
     const committer = ready()
     give(committer, { type: 'agent-gone' }, { type: 'agent-started', epoch: 2 })
-    expect(give(committer, { type: 'route', epoch: 1, request: 9, route: to('v9', 1009) })).toMatchObject([{ do: 'refused', code: 'stale-epoch' }])
-    expect(live(committer)).toBe('v1')
+    expect(give(committer, { type: 'route', epoch: 1, request: 9, route: to('shop/v9', 1009) })).toMatchObject([{ do: 'refused', code: 'stale-epoch' }])
+    expect(live(committer)).toBe('shop/v1')
   })
 
   it('that dies before the commit leaves an undone flip, after it a committed one', () => {
     const before = ready()
-    give(before, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) })
+    give(before, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) })
     expect(kinds(give(before, { type: 'agent-gone' }))).toEqual(['undo to 1', 'undo to 2'])
-    expect(live(before)).toBe('v1')
+    expect(live(before)).toBe('shop/v1')
 
     const after = ready()
-    acknowledge(after, give(after, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002) }))
+    acknowledge(after, give(after, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002) }))
     give(after, { type: 'agent-gone' })
-    expect(live(after)).toBe('v2')
+    expect(live(after)).toBe('shop/v2')
   })
 })
 
 describe('the safe route', () => {
   it('is committed with both phases when the agent dies, also in the middle of a commit', () => {
     const committer = ready()
-    const commit = acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002), safe: to('v1', 1001) }))
+    const commit = acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002), safe: to('shop/v1', 1001) }))
     give(committer, { type: 'agent-gone' })
-    expect(live(committer)).toBe('v2')
+    expect(live(committer)).toBe('shop/v2')
     const prepare = acknowledge(committer, commit)
     expect(kinds(prepare)).toContain('prepare to 1')
     acknowledge(committer, prepare)
-    expect(live(committer)).toBe('v1')
+    expect(live(committer)).toBe('shop/v1')
   })
 
   it('is forgotten when a route without one is committed', () => {
     const committer = ready()
-    acknowledge(committer, acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 2, route: to('v2', 1002), safe: to('v1', 1001) })))
-    acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 3, route: to('v2', 1002) }))
+    acknowledge(committer, acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 2, route: to('shop/v2', 1002), safe: to('shop/v1', 1001) })))
+    acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 3, route: to('shop/v2', 1002) }))
     expect(give(committer, { type: 'agent-gone' })).toEqual([])
-    expect(live(committer)).toBe('v2')
+    expect(live(committer)).toBe('shop/v2')
   })
 })

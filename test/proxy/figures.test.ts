@@ -4,12 +4,13 @@ import { FiguresSum, earlier } from '../../proxy/master/figures-sum.ts'
 import { Ledger } from '../../proxy/worker/ledger.ts'
 import type { ServiceFigures } from '../../proxy/figures.ts'
 import { countOf } from '../../proxy/histogram.ts'
+import { releaseKey, type ReleaseId } from '../../proxy/release-key.ts'
 import type { Target } from '../../proxy/table.ts'
 import type { Visit, VisitEnd } from '../../proxy/visit.ts'
 
-const target = (release: string): Target => ({ release, host: '127.0.0.1', port: 1, healthy: true })
+const target = (release: ReleaseId): Target => ({ release, host: '127.0.0.1', port: 1, healthy: true })
 const pick = { viaFallback: false, since: 1, number: 1 }
-const open = (ledger: Ledger, release = 'v1'): Visit => ledger.open('shop', target(release), pick, 1)
+const open = (ledger: Ledger, release: ReleaseId = 'shop/v1'): Visit => ledger.open('shop', target(release), pick, 1)
 
 describe('the ledger', () => {
   it('counts replies by class, and what ended without one apart; what is picked again nowhere', () => {
@@ -24,7 +25,7 @@ describe('the ledger', () => {
     const late = open(ledger)
     late.end('client-gone')
     late.answered(200)
-    const [v1] = ledger.snapshot(0, 0).releases
+    const [v1] = ledger.snapshot().releases
     expect(v1?.statuses).toEqual([4, 1, 2, 1, 2, 3])
     expect(v1?.errors).toBe(4)
   })
@@ -42,7 +43,7 @@ describe('the ledger', () => {
     left.answered(200)
     left.end('client-gone')
     open(ledger).end('lost')
-    const [v1] = ledger.snapshot(0, 0).releases
+    const [v1] = ledger.snapshot().releases
     expect([countOf(v1!.firstByte), countOf(v1!.total)]).toEqual([3, 1])
   })
 
@@ -57,16 +58,16 @@ describe('the ledger', () => {
     ledger.refused('shop', 'hold-full')
     ledger.refused('', 'malformed')
     ledger.refused('', 'malformed')
-    const { releases, waits } = ledger.snapshot(0, 0)
+    const { releases, waits } = ledger.snapshot()
     expect(releases).toMatchObject([{ dialFailed: 1, reset: 2, badReply: 1, bytesToRelease: 400, bytesFromRelease: 28 }])
     expect(waits).toMatchObject([{ service: 'shop', refused: { 'hold-full': 1 } }, { service: '', refused: { malformed: 2 } }])
   })
 
   it('gives snapshots that later counting does not change', () => {
     const ledger = new Ledger(() => {})
-    const before = ledger.snapshot(0, 0)
+    const before = ledger.snapshot()
     const visit = open(ledger)
-    const first = ledger.snapshot(0, 0)
+    const first = ledger.snapshot()
     visit.answered(200)
     visit.end('complete')
     ledger.refused('shop', 'x')
@@ -109,33 +110,33 @@ describe('the sum over workers that come and go', () => {
       let nextId = 1
       for (const worker of workers) worker.id = nextId++
       let known = 0
-      let last = growing(sum.sum(['shop'], 0))
+      let last = growing(sum.sum())
       for (const one of actions) {
         const worker = workers[one.worker]!
         const { ledger } = worker
         if (one.do === 'request') {
-          const visit = open(ledger, `v${one.release}`)
+          const visit = open(ledger, `shop/v${one.release}`)
           if (one.status > 0) visit.answered(one.status)
           visit.moved(1, 1)
           visit.end(one.how)
           if (one.status > 0 || one.how !== 'retried') worker.unreported += 1
-        } else if (one.do === 'open') open(ledger, `v${one.release}`)
+        } else if (one.do === 'open') open(ledger, `shop/v${one.release}`)
         else if (one.do === 'report') {
-          sum.set(worker.id, ledger.snapshot(0, 0))
+          sum.set(worker.id, ledger.snapshot())
           known += worker.unreported
           worker.unreported = 0
         } else if (one.do === 'forget') {
           // As worker.ts does it; what it counts of others is not told by this message.
-          sum.set(worker.id, ledger.snapshot(0, 0))
+          sum.set(worker.id, ledger.snapshot())
           known += worker.unreported
           worker.unreported = 0
-          const figures = ledger.forget(`v${one.release}`)
+          const figures = ledger.forget(`shop/v${one.release}`)
           if (figures !== null) sum.forgotten(worker.id, figures)
         } else {
           sum.workerGone(worker.id)
           workers[one.worker] = { ledger: new Ledger(() => {}), id: nextId++, reported: 0, unreported: 0 }
         }
-        const now = growing(sum.sum(['shop'], 0))
+        const now = growing(sum.sum())
         for (const [name, value] of last) expect([name, now.get(name) ?? 0]).toEqual([name, Math.max(value, now.get(name) ?? 0)])
         last = now
         const replies = [0, 1, 2, 3, 4, 5].reduce((total, index) => total + (now.get(`statuses ${index}`) ?? 0), 0)
@@ -152,13 +153,13 @@ describe('the sum over workers that come and go', () => {
     visit.end('complete')
     open(ledger).becomes('upgraded', () => {})
     Object.assign(ledger.waits('shop'), { parked: 3, held: 2, parks: 9, longestParkUs: 70, holds: 4, holdTimeouts: 1 })
-    sum.set(1, ledger.snapshot(3, 2))
+    sum.set(1, ledger.snapshot())
     sum.workerGone(1)
     const other = new Ledger(() => {})
     Object.assign(other.waits('shop'), { parks: 1, longestParkUs: 90 })
-    sum.set(2, other.snapshot(0, 0))
-    const [shop] = sum.sum(['shop'], 0)
-    expect(shop?.waits).toEqual({ service: 'shop', parked: 0, held: 0, parks: 10, longestParkUs: 90, holds: 4, holdTimeouts: 1, refused: {} })
+    sum.set(2, other.snapshot())
+    const [shop] = sum.sum()
+    expect(shop?.waits).toEqual({ service: 'shop', parked: 0, held: 0, parks: 10, longestParkUs: 90, holds: 4, holdTimeouts: 1, refused: {}, violations: 0 })
     expect(shop?.releases).toMatchObject([{ inFlight: 0, upgraded: 0, lost: 1 }])
     expect(countOf(shop!.releases[0]!.firstByte)).toBe(1)
   })
@@ -167,15 +168,15 @@ describe('the sum over workers that come and go', () => {
     const sum = new FiguresSum()
     for (let number = 1; number <= 120; number += 1) {
       const ledger = new Ledger(() => {})
-      const visit = open(ledger, `v${number}`)
+      const visit = open(ledger, `shop/v${number}`)
       visit.answered(200)
       visit.end('complete')
-      sum.set(1, ledger.snapshot(0, 0))
-      sum.forgotten(1, ledger.forget(`v${number}`)!)
+      sum.set(1, ledger.snapshot())
+      sum.forgotten(1, ledger.forget(`shop/v${number}`)!)
     }
-    const [shop] = sum.sum(['shop'], 0)
+    const [shop] = sum.sum()
     expect(shop?.releases.length).toBeLessThanOrEqual(51)
     expect(shop?.releases.reduce((total, one) => total + countOf(one.total), 0)).toBe(120)
-    expect(shop?.releases.find((one) => one.release === earlier)?.statuses[2]).toBeGreaterThan(60)
+    expect(shop?.releases.find((one) => one.release === releaseKey('shop', earlier))?.statuses[2]).toBeGreaterThan(60)
   })
 })

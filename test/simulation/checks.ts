@@ -1,5 +1,6 @@
 import type { CommitterEffect, CommitterInput } from '../../proxy/master/committer.ts'
 import { committerTimes } from '../../proxy/master/committer.ts'
+import { releaseKey } from '../../proxy/release-key.ts'
 import type { Route, Table } from '../../proxy/table.ts'
 import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
 import { findRelease, mostProcesses, type ServiceState } from '../../agent/swap/state.ts'
@@ -56,7 +57,7 @@ export class Checks {
 
   dialled(request: SimRequest, backend: SimBackend | null): void {
     if (this.#world.strangers.has(request.port)) this.fail('I2 health first', `request ${request.id} reached port ${request.port}, which another program has now`)
-    if (backend !== null && `${backend.service}.${backend.id}` !== request.release) this.fail('I2 health first', `request ${request.id} for ${request.release ?? ''} reached ${backend.name}`)
+    if (backend !== null && releaseKey(backend.service, backend.id) !== request.release) this.fail('I2 health first', `request ${request.id} for ${request.release ?? ''} reached ${backend.name}`)
   }
 
   replied(request: SimRequest): void {
@@ -77,12 +78,12 @@ export class Checks {
     if (route.state !== 'serving' || live === null || request.failed?.has(live.release) !== true) return
     const state = this.#world.stateOf(request.service)
     const tentative = state?.tentative ?? null
-    if (state === null || tentative === null || tentative.ending !== null || `${state.service}.${tentative.release}` !== live.release) return
+    if (state === null || tentative === null || tentative.ending !== null || releaseKey(state.service, tentative.release) !== live.release) return
     if (tentative.fallback === null || (tentative.bakeOver && tentative.drained)) return
     // An agent that comes back in mid-bake puts the fallback back into the table: not every worker has heard of that.
     if (state.committed.fallback === null || (request.worker?.routes.table.number ?? 0) < state.committedNumber) return
     const warm = this.#world.ports.get(findRelease(state, tentative.fallback)?.process?.port ?? 0)
-    if (warm?.accepts !== true || request.failed.has(`${state.service}.${tentative.fallback}`)) return
+    if (warm?.accepts !== true || request.failed.has(releaseKey(state.service, tentative.fallback))) return
     this.fail('I10 fallback', `request ${request.id} is held: the dial to ${live.release} failed, and ${warm.name} is warm but not in the table`)
   }
 
@@ -105,7 +106,7 @@ export class Checks {
   signalled(backend: SimBackend, signal: string, epoch: number | null): void {
     if (epoch === null) return
     for (const worker of this.#world.workers) {
-      const inFlight = [...(worker.inFlight.get(`${backend.service}.${backend.id}`) ?? [])].filter((request) => request.port === backend.port)
+      const inFlight = [...(worker.inFlight.get(releaseKey(backend.service, backend.id)) ?? [])].filter((request) => request.port === backend.port)
       if (inFlight.length > 0) this.fail('I3 nothing lost', `${signal} was sent to ${backend.name} with ${inFlight.length} requests in flight at ${worker.name}`)
       const may = worker.routes.table.routes.some((route) => route.live?.port === backend.port || route.fallback?.port === backend.port)
       if (may) this.fail('I3 nothing lost', `${signal} was sent to ${backend.name}, which ${worker.name} may still pick`)

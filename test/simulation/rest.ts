@@ -1,3 +1,4 @@
+import { releaseKey } from '../../proxy/release-key.ts'
 import { findRelease, type ServiceState } from '../../agent/swap/state.ts'
 import { routeOf } from '../../proxy/table.ts'
 import { Violation } from './violation.ts'
@@ -62,7 +63,7 @@ function checkService(world: World, state: ServiceState): void {
     if (world.counts.complete > 0 && world.checks.floorOf(service) > 0 && world.plan.beginsLive) fail(`${service} was live and is down`)
     return
   }
-  if (live?.release !== `${service}.${confirmed}`) fail(`${confirmed} of ${service} is confirmed, and ${live?.release ?? 'nothing'} is live`)
+  if (live?.release !== releaseKey(service, confirmed)) fail(`${confirmed} of ${service} is confirmed, and ${live?.release ?? 'nothing'} is live`)
   if (route !== undefined && route.fallback !== null) fail(`${route.fallback.release} is still the fallback`)
   const process = findRelease(state, confirmed)?.process
   if (running.length !== 1 || running[0]?.port !== live?.port || process?.port !== live?.port) fail(`${confirmed} of ${service} is live on port ${live?.port ?? 0}, and ${names} runs`)

@@ -1,4 +1,5 @@
 import type { FromAgent, ToAgent } from '../../proxy/messages.ts'
+import { numberOfKey, releaseKey, serviceOfKey, type ReleaseId } from '../../proxy/release-key.ts'
 import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
 import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
 import { failureAt } from '../../agent/swap/ends.ts'
@@ -64,25 +65,25 @@ export class SimAgent extends SimProcess {
         break
       }
       case 'spawned': {
-        const [service, release] = split(message.release)
+        const { service, release } = split(message.release)
         this.take(service, { type: 'spawned', release, pid: message.pid, port: message.port })
         break
       }
       case 'spawn-failed': {
-        const [service, release] = split(message.release)
+        const { service, release } = split(message.release)
         this.take(service, { type: 'spawn-failed', release, failure: failureAt('boot', message.message) })
         break
       }
       case 'exited': {
-        const [service, release] = split(message.release)
+        const { service, release } = split(message.release)
         this.world.clock.cancel(this.#stops.get(message.release) ?? null)
         this.#stops.delete(message.release)
         this.take(service, { type: 'exited', release, pid: message.pid, failure: failureAt('boot', 'its process ended') })
         break
       }
       case 'quiet': {
-        const [order = ''] = message.release.split('#')
-        const [service, release] = split(order)
+        const order = message.release.replace(/#.*/, '') as ReleaseId
+        const { service, release } = split(order)
         // The answer to an earlier order says nothing about what was picked since.
         if (this.#drains.get(order) === message.release) this.take(service, { type: 'quiet', release })
         break
@@ -121,8 +122,8 @@ export class SimAgent extends SimProcess {
     for (const service of world.plan.services) {
       const state = world.disk.readJournal(service) ?? newServiceState(service)
       this.states.set(service, state)
-      const running = new Map(hello.backends.filter((one) => one.service === service).map((one) => [split(one.release)[1], { pid: one.pid, port: one.port }]))
-      const committed = intentOf(service, routeOf(hello.table, service))
+      const running = new Map(hello.backends.filter((one) => one.service === service).map((one) => [numberOfKey(one.release), { pid: one.pid, port: one.port }]))
+      const committed = intentOf(routeOf(hello.table, service))
       world.checks.begins(service, state, hello.masterIsNew, [...running.keys()])
       if (world.tracing) world.note(`${this.name} ${service}: recovers, confirmed ${state.confirmed ?? '-'}, swap ${state.swap?.release ?? '-'} ${state.swap?.step ?? ''}, tentative ${state.tentative?.release ?? '-'}; table says ${committed.live ?? '-'}`)
       const effects = world.parts.recover(state, { committed, committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
@@ -166,7 +167,7 @@ export class SimAgent extends SimProcess {
         world.clock.after(world.random.between(0.2, 20), this, () => this.#takeIn(service, effect.release))
         break
       case 'spawn': {
-        const release = `${service}.${effect.release}`
+        const release = releaseKey(service, effect.release)
         this.#toMaster.send({ type: 'spawn', epoch: this.epoch, order: { service, release, command: '', args: [], cwd: '', env: {}, socket: 'inherit', logFile: '' } })
         break
       }
@@ -187,11 +188,11 @@ export class SimAgent extends SimProcess {
         this.#nextRoute()
         break
       case 'drain':
-        this.#drain(`${service}.${effect.release}`)
+        this.#drain(releaseKey(service, effect.release))
         break
       case 'stop':
       case 'stop-stray':
-        this.#stop(`${service}.${effect.release}`)
+        this.#stop(releaseKey(service, effect.release))
         break
       case 'after':
         world.clock.after(effect.ms, this, () => this.take(service, effect.event))
@@ -219,14 +220,14 @@ export class SimAgent extends SimProcess {
     this.take(service, { type: 'taken-in', release, plan })
   }
 
-  #drain(release: string): void {
-    const order = this.world.parts.numbersDrains ? `${release}#${this.epoch}-${this.#nextRequest}` : release
+  #drain(release: ReleaseId): void {
+    const order: ReleaseId = this.world.parts.numbersDrains ? `${release}#${this.epoch}-${this.#nextRequest}` : release
     this.#nextRequest += 1
     this.#drains.set(release, order)
     this.#toMaster.send({ type: 'drain', epoch: this.epoch, release: order, order, deadlines: deadlines(this.world) })
   }
 
-  #stop(release: string): void {
+  #stop(release: ReleaseId): void {
     if (this.#stops.has(release)) return
     this.#toMaster.send({ type: 'signal', epoch: this.epoch, release, signal: 'SIGTERM' })
     this.#stops.set(release, this.world.clock.after(stopMs, this, () => {
@@ -248,7 +249,7 @@ export class SimAgent extends SimProcess {
       if (id === null) return null
       this.world.checks.proposes(state, id, port)
       const record = findRelease(state, id)
-      return { release: `${state.service}.${id}`, host: '127.0.0.1', port: port ?? 0, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
+      return { release: releaseKey(state.service, id), host: '127.0.0.1', port: port ?? 0, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
     }
     return {
       service: state.service, state: intent.state, reason: intent.reason, settings: { holdTimeoutMs: holdMs, holdMax: 1_000 },
@@ -258,7 +259,7 @@ export class SimAgent extends SimProcess {
 
   /** The release itself is asked before a worker's word is believed. */
   #fellBack(message: Extract<ToAgent, { type: 'fell-back' }>): void {
-    const [service, release] = split(message.release)
+    const { service, release } = split(message.release)
     this.world.clock.after(this.world.random.between(0.1, 5), this, () => {
       const state = this.states.get(service)
       const port = findRelease(state as ServiceState, state?.tentative?.release ?? null)?.process?.port
@@ -268,13 +269,12 @@ export class SimAgent extends SimProcess {
   }
 }
 
-function split(release: string): [service: string, id: string] {
-  const dot = release.indexOf('.')
-  return [release.slice(0, dot), release.slice(dot + 1)]
+function split(key: ReleaseId): { readonly service: string; readonly release: string } {
+  return { service: serviceOfKey(key), release: numberOfKey(key) }
 }
 
-function intentOf(service: string, route: Route | undefined): RouteIntent {
+function intentOf(route: Route | undefined): RouteIntent {
   if (route === undefined) return nothingLive
-  const id = (target: Target | null): string | null => target?.release.slice(service.length + 1) ?? null
+  const id = (target: Target | null): string | null => (target === null ? null : numberOfKey(target.release))
   return { state: route.state, live: id(route.live), port: route.live?.port ?? null, fallback: id(route.fallback), reason: route.reason }
 }

@@ -1,6 +1,7 @@
 import type { CommitterEffect, CommitterInput } from '../../proxy/master/committer.ts'
 import { QuietWatch } from '../../proxy/master/quiet-watch.ts'
 import { protocolVersion, type DrainDeadlines, type FromAgent, type FromWorker, type ToAgent, type ToWorker } from '../../proxy/messages.ts'
+import type { ReleaseId } from '../../proxy/release-key.ts'
 import { Backends } from './backends.ts'
 import { Channel, latency } from './network.ts'
 import type { CommitterPart } from './parts.ts'
@@ -38,7 +39,7 @@ export class SimMaster extends SimProcess {
     this.committer = committer
     this.#settled = settled
     this.#orphans = [...world.workers]
-    this.#quiet = new QuietWatch((order) => this.#tell({ type: 'quiet', release: order, order }))
+    this.#quiet = new QuietWatch((order) => this.#tell({ type: 'quiet', release: order as ReleaseId, order }))
     if (world.parts.countsOrphans) this.#quiet.setOrphans(this.#orphans.length)
     this.onDeath(() => {
       for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
@@ -269,7 +270,7 @@ export class SimMaster extends SimProcess {
   }
 
   /** `release` carries the number of the order: an answer to an earlier order is no answer to this one. */
-  #drain(release: string, limits: DrainDeadlines): void {
+  #drain(release: ReleaseId, limits: DrainDeadlines): void {
     if (!this.#world.parts.awaitsQuiet) return this.#tell({ type: 'quiet', release, order: release })
     this.#quiet.begin(release, [...this.#toWorkers.keys()])
     for (const id of this.#toWorkers.keys()) this.#sendTo(id, { type: 'drain', release, order: release, deadlines: limits })

@@ -1,3 +1,4 @@
+import type { ReleaseId } from '../../proxy/release-key.ts'
 import type { SimBackend } from './sim-backend.ts'
 import type { SimWorker } from './sim-worker.ts'
 import type { Timed } from './clock.ts'
@@ -10,8 +11,8 @@ export class SimRequest {
   /** The highest `since` by which somebody had a full reply when this request began. */
   readonly floor: number
   state: 'arriving' | 'parked' | 'held' | 'picked' | 'sent' | 'ended' = 'arriving'
-  failed: Set<string> | null = null
-  release: string | null = null
+  failed: Set<ReleaseId> | null = null
+  release: ReleaseId | null = null
   port = 0
   since = 0
   viaFallback = false

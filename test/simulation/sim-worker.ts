@@ -1,4 +1,5 @@
 import type { FromWorker, ToWorker } from '../../proxy/messages.ts'
+import type { ReleaseId } from '../../proxy/release-key.ts'
 import { Channel } from './network.ts'
 import type { RoutesPart } from './parts.ts'
 import { SimProcess } from './process.ts'
@@ -23,9 +24,9 @@ export class SimWorker extends SimProcess {
   /** The last table of its own master; Infinity while that lives. */
   lastOfMaster = Infinity
   leaving = false
-  readonly inFlight = new Map<string, Set<SimRequest>>()
+  readonly inFlight = new Map<ReleaseId, Set<SimRequest>>()
   readonly waiting = new Set<SimRequest>()
-  readonly #drains = new Map<string, { readonly order: string; quiet: boolean; timer: Timed | null }>()
+  readonly #drains = new Map<ReleaseId, { readonly order: ReleaseId; quiet: boolean; timer: Timed | null }>()
   readonly #fellBack = new Set<string>()
   #redial: Timed | null = null
 
@@ -136,7 +137,7 @@ export class SimWorker extends SimProcess {
     this.#leaveIfIdle()
   }
 
-  #go(request: SimRequest, release: string, port: number, since: number, number: number, viaFallback: boolean): void {
+  #go(request: SimRequest, release: ReleaseId, port: number, since: number, number: number, viaFallback: boolean): void {
     const world = this.#world
     this.#unwait(request)
     request.state = 'picked'
@@ -163,7 +164,7 @@ export class SimWorker extends SimProcess {
   #dial(request: SimRequest): void {
     if (request.state !== 'picked') return
     const world = this.#world
-    const release = request.release as string
+    const release = request.release as ReleaseId
     const backend = world.ports.get(request.port)
     if (backend === undefined) world.checks.dialled(request, null)
     if (backend === undefined || !backend.accepts) {
@@ -227,14 +228,14 @@ export class SimWorker extends SimProcess {
     }
   }
 
-  #uncount(request: SimRequest, release: string): void {
+  #uncount(request: SimRequest, release: ReleaseId): void {
     const counted = this.inFlight.get(release)
     if (counted?.delete(request) === true && counted.size === 0) this.#checkQuiet(release)
   }
 
   /** The order's number stands behind the release's name; the answer repeats both. */
-  #drain(order: string, ms: number): void {
-    const release = order.replace(/#.*/, '')
+  #drain(order: ReleaseId, ms: number): void {
+    const release = order.replace(/#.*/, '') as ReleaseId
     this.#world.clock.cancel(this.#drains.get(release)?.timer ?? null)
     const timer = this.#world.clock.after(ms, this, () => {
       for (const request of [...(this.inFlight.get(release) ?? [])]) {
@@ -247,7 +248,7 @@ export class SimWorker extends SimProcess {
     this.#checkQuiet(release)
   }
 
-  #checkQuiet(release: string): void {
+  #checkQuiet(release: ReleaseId): void {
     const drain = this.#drains.get(release)
     if (drain === undefined || drain.quiet || (this.inFlight.get(release)?.size ?? 0) > 0) return
     drain.quiet = true

@@ -1,3 +1,4 @@
+import { releaseKey } from '../../proxy/release-key.ts'
 import type { Table } from '../../proxy/table.ts'
 import type { DeployRequest, ServiceState } from '../../agent/swap/state.ts'
 import { findRelease } from '../../agent/swap/state.ts'
@@ -278,7 +279,7 @@ export class World {
       backend.hasPassed()
       backends.push(backend)
       Object.assign(state.releases[0] as object, { process: { pid: backend.pid, port: backend.port, healthy: true } })
-      const live = { release: `${service}.v1`, host: '127.0.0.1', port: backend.port, healthy: true }
+      const live = { release: releaseKey(service, 'v1'), host: '127.0.0.1', port: backend.port, healthy: true }
       const number = table.number + 1
       const route = { service, since: number, state: 'serving' as const, live, fallback: null, reason: null, settings: { holdTimeoutMs: 1_500, holdMax: 1_000 } }
       table = { epoch: 1, number, routes: [...table.routes, route] }
