@@ -1,0 +1,18 @@
+import { GracerError } from '../../inherit/gracer-error.ts'
+import { formatSize } from '../config/sizes.ts'
+
+/** How much of a machine one build may take. */
+export interface BuildLimits {
+  /** Bytes: of all that is unpacked or copied together, and of the archive itself. */
+  readonly maxBytes: number
+  /** Files, folders and links together. */
+  readonly maxEntries: number
+}
+
+export function tooLarge(what: string, limits: BuildLimits): GracerError {
+  return new GracerError(`${what} holds more than ${formatSize(limits.maxBytes)}`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, or raise builds.maxSize in gracer.json.' })
+}
+
+export function tooMany(what: string, limits: BuildLimits): GracerError {
+  return new GracerError(`${what} holds more than ${limits.maxEntries} files and folders`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, or raise builds.maxEntries in gracer.json.' })
+}
