@@ -9,12 +9,14 @@ import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
 import { serviceStatus } from './service/status.ts'
 import { canUndo } from './swap/ends.ts'
+import type { UpgradeDesk } from './upgrade-desk.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from './swap/state.ts'
 
 export interface HandlerOptions {
   readonly link: MasterLink
   readonly version: string
   readonly services: ReadonlyMap<string, Service>
+  readonly upgradeDesk: UpgradeDesk
 }
 
 type Listener = (event: ControlEvent) => void
@@ -48,7 +50,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       schema: 1,
       version: options.version,
       listen: link.hello.listen,
-      proxy: { pid: link.hello.masterPid, workers: figures?.workers ?? [] },
+      proxy: { pid: link.hello.masterPid, version: link.hello.masterVersion, workers: figures?.workers ?? [] },
       agent: { pid: process.pid },
       violations: (figures?.services ?? []).reduce((total, one) => total + one.violations, 0),
       lost: (figures?.services ?? []).reduce((total, one) => total + one.lost, 0),
@@ -140,6 +142,8 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       })
     },
     down: () => link.say({ type: 'down' }),
+    upgrade: (root) => options.upgradeDesk.begin(root),
+    upgradeReport: () => options.upgradeDesk.report,
   }
 }
 

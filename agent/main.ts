@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { GracerError } from '../inherit/gracer-error.ts'
+import { sendToParent } from '../proxy/channel.ts'
 import { openLog } from '../proxy/log.ts'
+import { protocolVersion, type FromAgent } from '../proxy/messages.ts'
 import { keepConfig, keptConfig } from './config/kept.ts'
 import { loadConfig } from './config/load.ts'
 import type { Config, ServiceConfig } from './config/types.ts'
@@ -11,7 +13,9 @@ import { capLog } from './service/cap-log.ts'
 import { forService } from './service-link.ts'
 import { Service } from './service/service.ts'
 import type { AgentStart } from './start.ts'
+import { longestDrain } from './service/longest-drain.ts'
 import { openStateFolder } from './state-folder.ts'
+import { UpgradeDesk } from './upgrade-desk.ts'
 import { packageVersion } from './version.ts'
 
 // The program that the master starts as its agent: composition only.
@@ -38,6 +42,8 @@ process.on('uncaughtException', (error) => {
   process.exit(1)
 })
 
+// The master gives a turn only to an agent that has loaded everything and speaks as it does.
+sendToParent({ type: 'loaded', protocol: protocolVersion, version: packageVersion() } satisfies FromAgent)
 const link = new MasterLink(await awaitHello())
 setInterval(() => link.say({ type: 'alive' }), aliveMs)
 
@@ -95,6 +101,9 @@ link.listen((message) => {
     case 'exit':
       process.exit(0)
       break
+    case 'upgrade':
+      upgradeDesk.heard(message.report)
+      break
     default: {
       const word = forService(message)
       if (word !== null) services.get(word.service)?.runner.fromMaster(word.message)
@@ -102,9 +111,11 @@ link.listen((message) => {
   }
 })
 
+const upgradeDesk = new UpgradeDesk(link, () => [...services.values()])
+
 const control = await startControlServer({
   socketPath: state.controlSocket,
-  handlers: createHandlers({ link, version: packageVersion(), services }),
+  handlers: createHandlers({ link, version: packageVersion(), services, upgradeDesk }),
   log: { warn: (fields, message) => log.warn('control.warn', fields, message), error: (fields, message) => log.error('control.error', fields, message) },
 })
 for (const service of services.values()) await service.start()
@@ -113,12 +124,6 @@ log.info('agent.ready', { epoch: link.hello.epoch })
 
 async function quiesce(): Promise<void> {
   await Promise.all([...services.values()].map((service) => service.close()))
-  const drains = config.services.map((service) => service.drain)
-  const longest = (field: 'timeoutMs' | 'streamsMs' | 'upgradedMs' | 'spreadMs' | 'stopMs'): number => Math.max(...drains.map((drain) => drain[field]))
-  link.say({
-    type: 'quiesced',
-    deadlines: { timeoutMs: longest('timeoutMs'), streamsMs: longest('streamsMs'), upgradedMs: longest('upgradedMs'), spreadMs: longest('spreadMs') },
-    stopMs: longest('stopMs'),
-  })
+  link.say({ type: 'quiesced', ...longestDrain(config.services) })
   await control.close()
 }

@@ -33,8 +33,37 @@ export type ToWorker =
   | { readonly type: 'report'; readonly report: number }
   /** The release's process has ended: hand over its figures and keep nothing of it. */
   | { readonly type: 'forget'; readonly release: ReleaseId }
-  /** Stop accepting, finish what is under way, exit. */
-  | { readonly type: 'leave'; readonly deadlines: DrainDeadlines }
+  /**
+   * Stop accepting, finish what is under way, exit. `idle`: what becomes of connections without a request: closed soon,
+   * because the port is closed as well; or kept for their keep-alive time, because others accept on it.
+   */
+  | { readonly type: 'leave'; readonly deadlines: DrainDeadlines; readonly idle: 'soon' | 'in-their-time' }
+
+/** How the last `gracer upgrade` of this master went. Versions are those of package.json. */
+export type UpgradeReport =
+  | { readonly state: 'none' }
+  | { readonly state: 'running'; readonly from: string; readonly to: string; readonly step: 'workers' | 'agent' }
+  | {
+      readonly state: 'done'
+      readonly from: string
+      readonly to: string
+      /** The new version has another master: this one must be started again to have it. */
+      readonly masterChanged: boolean
+      readonly milliseconds: number
+      readonly workers: { readonly before: readonly number[]; readonly now: readonly number[] }
+      readonly agent: { readonly before: number | null; readonly now: number | null }
+    }
+  | {
+      readonly state: 'failed'
+      readonly from: string
+      /** null: it was not found out. */
+      readonly to: string | null
+      readonly step: 'look' | 'workers' | 'agent'
+      readonly code: string
+      readonly exitCode: number
+      readonly message: string
+      readonly hint: string | null
+    }
 
 /** Comes with the public socket, for a worker that was started before there was one. */
 export interface SocketForWorker {
@@ -88,7 +117,12 @@ export type ToAgent =
       readonly masterPid: number
       /** The master is new: nothing but what is in `backends` survived from before. */
       readonly masterIsNew: boolean
+      /** The version that the master was started from. */
+      readonly masterVersion: string
+      readonly upgrade: UpgradeReport
     }
+  /** The upgrade goes on, or has ended. */
+  | { readonly type: 'upgrade'; readonly report: UpgradeReport }
   | { readonly type: 'committed'; readonly request: number; readonly number: number }
   | { readonly type: 'refused'; readonly request: number; readonly code: string; readonly message: string }
   /** All workers have let their parked requests go. */
@@ -105,6 +139,8 @@ export type ToAgent =
   | { readonly type: 'exit' }
 
 export type FromAgent =
+  /** Everything is loaded: now it may be given its hello. */
+  | { readonly type: 'loaded'; readonly protocol: number; readonly version: string }
   | { readonly type: 'ready' }
   | { readonly type: 'alive' }
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
@@ -114,3 +150,5 @@ export type FromAgent =
   | { readonly type: 'report'; readonly request: number }
   | { readonly type: 'quiesced'; readonly deadlines: DrainDeadlines; readonly stopMs: number }
   | { readonly type: 'down' }
+  /** Replace workers and agent by the version in this folder. */
+  | { readonly type: 'upgrade'; readonly root: string; readonly deadlines: DrainDeadlines }

@@ -7,6 +7,7 @@ import { adoptSocket, type BareSocket } from '../../inherit/bare-socket.ts'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { takeUpSockets } from '../../inherit/inherited-sockets.ts'
 import { openLog } from '../../proxy/log.ts'
+import { readInstallation } from '../../proxy/master/installation.ts'
 import { Master } from '../../proxy/master/master.ts'
 import { inferCommand } from '../boot/infer-command.ts'
 import { loadConfig, type ConfigOverrides } from '../config/load.ts'
@@ -14,6 +15,7 @@ import type { Config } from '../config/types.ts'
 import type { AgentStart } from '../start.ts'
 import { locateState, openStateFolder } from '../state-folder.ts'
 import { acquireLock } from '../state-lock.ts'
+import { packageRoot } from '../version.ts'
 import { say, writeJson } from './output.ts'
 
 export interface UpOptions {
@@ -49,9 +51,8 @@ export async function runUp(options: UpOptions): Promise<number> {
       listen,
       passed: passedSocket(listen),
       workers: config.workers,
-      workerEntry: fileURLToPath(new URL('../../proxy/worker/main.js', import.meta.url)),
+      installation: readInstallation(packageRoot()),
       front: config.front,
-      agentEntry: fileURLToPath(new URL('../main.js', import.meta.url)),
       agentArgs: [JSON.stringify(start)],
       tableFile: state.table,
       processFile: state.processes,

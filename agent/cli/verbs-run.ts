@@ -17,6 +17,15 @@ export const declareRunVerbs: Declare = (program, done) => {
     })
 
   program
+    .command('upgrade')
+    .description('replace gracer itself, but for its master, by the installed version, under load')
+    .option('--from <dir>', 'the folder of the gracer package to use; without it the one this command is of')
+    .action(async (own: { from?: string }, command: Command) => {
+      const { runUpgrade } = await import('./upgrade.ts')
+      done(await runUpgrade({ ...commonOf(command), ...given({ from: own.from }) }))
+    })
+
+  program
     .command('down')
     .description('end gracer: what is in flight drains first')
     .action(async (_own: unknown, command: Command) => {

@@ -1,3 +1,4 @@
+import type { UpgradeReport } from '../../proxy/messages.ts'
 import type { Explanation, Outcome, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
 
 export type ControlEvent = Progress | Outcome
@@ -27,6 +28,9 @@ export interface ControlHandlers {
   undo(service: string, release: string): Outcome | Promise<Outcome>
   /** Begins to end everything; what is under way drains. */
   down(): void | Promise<void>
+  /** Begins to replace gracer's workers and agent by the version in this folder (absolute). */
+  upgrade(root: string): UpgradeReport | Promise<UpgradeReport>
+  upgradeReport(): UpgradeReport
 }
 
 export interface LogPlace {

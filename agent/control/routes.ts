@@ -32,6 +32,7 @@ const swapBody: z.ZodType<SwapRequest> = z.strictObject({
   dryRun: z.boolean().exactOptional(),
 })
 const rollbackBody = z.strictObject({ release: longText.optional() })
+const upgradeBody = z.strictObject({ root: longText })
 const emptyBody = z.strictObject({})
 
 const routes: readonly Route[] = [
@@ -102,6 +103,19 @@ const routes: readonly Route[] = [
       await readBody(call.request, emptyBody)
       await handlers.down()
       sendJson(call.response, 200, { schema: controlSchema, ok: true })
+    },
+  },
+  {
+    method: 'GET', path: '/v1/upgrade', query: [],
+    run(call, handlers) {
+      sendJson(call.response, 200, { schema: controlSchema, report: handlers.upgradeReport() })
+    },
+  },
+  {
+    method: 'POST', path: '/v1/upgrade', query: [],
+    async run(call, handlers) {
+      const { root } = await readBody(call.request, upgradeBody)
+      sendJson(call.response, 202, { schema: controlSchema, report: await handlers.upgrade(root) })
     },
   },
 ]

@@ -1,3 +1,5 @@
+import type { UpgradeReport } from '../../proxy/messages.ts'
+
 /**
  * What the control socket says and takes: HTTP with JSON over a unix socket. Every answer carries `schema`.
  *
@@ -11,10 +13,17 @@
  *   POST   /v1/services/NAME/restart   {}              the same
  *   DELETE /v1/services/NAME/swap/RELEASE              Outcome: undoes a swap before its flip
  *   POST   /v1/down                    {}              { schema, ok }
+ *   GET    /v1/upgrade                                 UpgradeAnswer: how the last upgrade of gracer itself goes, or went
+ *   POST   /v1/upgrade                 {root}          the same: begins one; the agent that answers is replaced by it
  *
  * An error before a stream begins is a status of 400 or above with ErrorBody.
  */
 export const controlSchema = 1
+
+export interface UpgradeAnswer {
+  readonly schema: 1
+  readonly report: UpgradeReport
+}
 
 export type Until = 'flip' | 'drained' | 'confirmed'
 
@@ -195,7 +204,8 @@ export interface Status {
   readonly schema: 1
   readonly version: string
   readonly listen: readonly string[]
-  readonly proxy: { readonly pid: number; readonly workers: readonly number[] }
+  /** `version` is the master's; the agent's stands above. They differ after `gracer upgrade`. */
+  readonly proxy: { readonly pid: number; readonly version: string; readonly workers: readonly number[] }
   readonly agent: { readonly pid: number }
   readonly violations: number
   readonly lost: number

@@ -61,6 +61,11 @@ export class Service {
     this.#logTimer = setInterval(() => this.#capLogs(), logLookMs)
   }
 
+  /** The last config that was valid. */
+  get config(): ServiceConfig {
+    return this.#config
+  }
+
   get drops(): KnownDrops | null {
     const watch = this.#watch
     if (watch === null || this.#config.releases === null) return null

@@ -8,10 +8,12 @@ import { AgentProcess } from './agent-process.ts'
 import { Backends } from './backends.ts'
 import { Committer, type CommitterEffect, type CommitterInput, type WorkerId } from './committer.ts'
 import { FiguresSum } from './figures-sum.ts'
+import type { Installation } from './installation.ts'
 import { endOldAgent, Orphans } from './orphans.ts'
 import { entryOf, lives, readProcessFile, writeProcessFile } from './process-file.ts'
 import { QuietWatch } from './quiet-watch.ts'
 import { Reports } from './reports.ts'
+import { Upgrade } from './upgrade.ts'
 import { Workers } from './workers.ts'
 
 export interface MasterOptions {
@@ -19,9 +21,9 @@ export interface MasterOptions {
   /** A socket that systemd passed down; null: bind. */
   readonly passed: BareSocket | null
   readonly workers: number
-  readonly workerEntry: string
   readonly front: { readonly trustProxy: boolean; readonly idleMs: number }
-  readonly agentEntry: string
+  /** What workers and agent are started from. */
+  readonly installation: Installation
   readonly agentArgs: readonly string[]
   readonly tableFile: string
   readonly processFile: string
@@ -58,6 +60,7 @@ export class Master {
   readonly #drained = new Map<DrainOrder, ReleaseId>()
   readonly #reports: Reports
   readonly #orphans: Orphans
+  readonly #upgrade: Upgrade
   readonly #left
   #socket: BareSocket | null = null
   /** An agent has settled what the last master left. Until then every agent is told that this master is new. */
@@ -98,7 +101,7 @@ export class Master {
     })
     this.#quiet.setOrphans(this.#orphans.workerPids.length)
     this.#workers = new Workers({
-      entry: options.workerEntry,
+      entry: options.installation.workerEntry,
       count: options.workers,
       start: { workers: options.workers, ...options.front, tableFile: options.tableFile, logFile: options.logFile, logLevel: options.logLevel },
       logFile: options.logFile,
@@ -116,10 +119,10 @@ export class Master {
     this.#reports = new Reports({
       ask: (worker, report) => this.#workers.send(worker, { type: 'report', report }),
       workers: () => this.#workers.ids(),
-      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.pids() }),
+      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.servingPids() }),
     })
     this.#agent = new AgentProcess({
-      entry: options.agentEntry,
+      entry: options.installation.agentEntry,
       args: options.agentArgs,
       logFile: options.logFile,
       log,
@@ -130,6 +133,11 @@ export class Master {
         this.#quiesced?.()
       },
       changed,
+    })
+    this.#upgrade = new Upgrade(options.installation, {
+      log, workers: this.#workers, agent: this.#agent,
+      tell: (report) => this.#agent.send({ type: 'upgrade', report }),
+      shuttingDown: () => this.#shutdown !== null,
     })
   }
 
@@ -166,7 +174,7 @@ export class Master {
     // From here on the kernel refuses: nobody holds the listening socket once the workers have closed theirs.
     this.#socket?.close()
     const { deadlines, stopMs } = this.#shutdown
-    await this.#workers.leave({ type: 'leave', deadlines })
+    await this.#workers.leave({ type: 'leave', deadlines, idle: 'soon' })
     this.#agent.close()
     await this.#stopBackends(stopMs)
     await this.#agent.end(agentEndMs)
@@ -210,17 +218,19 @@ export class Master {
     return {
       type: 'hello', protocol: protocolVersion, epoch, table: this.#committer.table, backends: this.#backends.list(),
       listen: [at.host.includes(':') ? `[${at.host}]:${at.port}` : `${at.host}:${at.port}`], masterPid: process.pid,
-      masterIsNew: !this.#settled,
+      masterIsNew: !this.#settled, masterVersion: this.#options.installation.version, upgrade: this.#upgrade.report,
     }
   }
 
   #fromAgent(message: FromAgent): void {
     switch (message.type) {
       case 'alive':
+      case 'loaded':
         break
       case 'ready':
         this.#settled = true
         this.#agentReady?.()
+        this.#agent.hasSettled()
         break
       case 'route':
         this.#commit({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
@@ -247,6 +257,9 @@ export class Master {
         break
       case 'down':
         void this.stop()
+        break
+      case 'upgrade':
+        void this.#upgrade.begin(message.root, message.deadlines)
         break
     }
   }

@@ -55,7 +55,7 @@ const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ na
   },
 })
 const worker = new Worker({
-  routes, ledger, picker, drains, front, tableFile: start.tableFile, log,
+  routes, ledger, picker, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
   listen: () => publicSocket.listen(),
   exit: (code) => process.exit(code),
 })

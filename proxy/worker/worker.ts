@@ -32,6 +32,8 @@ export interface WorkerParts {
   readonly drains: Drains
   readonly front: Front
   readonly tableFile: string
+  /** The keep-alive time of clients' connections. */
+  readonly idleMs: number
   readonly log: Log
   /** Begin to accept: called once, after the first table. */
   readonly listen: () => void
@@ -44,6 +46,7 @@ export class Worker {
   readonly #timers: NodeJS.Timeout[] = []
   #listening = false
   #leaving = false
+  #idleGraceMs = Infinity
   #sentVersion = -1
 
   constructor(parts: WorkerParts) {
@@ -83,7 +86,7 @@ export class Worker {
         this.#sendLedger(message.report)
         break
       case 'leave':
-        this.leave(message.deadlines, shutdownIdleMs)
+        this.leave(message.deadlines, message.idle === 'soon' ? shutdownIdleMs : Infinity)
         break
     }
   }
@@ -104,18 +107,15 @@ export class Worker {
    * soon; where another master takes over, they keep their keep-alive time, so that no request on its way is reset.
    */
   leave(deadlines: DrainDeadlines = orphanDeadlines, idleGraceMs = Infinity): void {
+    const { front, drains, ledger } = this.#parts
+    const drained = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000
+    // Idle connections that keep their time are closed by it, and none with a request on its way by us.
+    const latest = (idleGraceMs === Infinity ? Math.max(drained, this.#parts.idleMs) : drained) + lastWordsMs
+    this.#idleGraceMs = Math.min(this.#idleGraceMs, idleGraceMs)
+    setTimeout(() => this.#end(), latest)
+    // Told again, because gracer ends while this one was still leaving: only faster.
     if (this.#leaving) return
     this.#leaving = true
-    const { front, drains, ledger, exit } = this.#parts
-    const latest = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000 + lastWordsMs
-    const end = (): void => {
-      this.#sendLedger(null)
-      front.destroy()
-      // The ledger is on its way; a closed channel lets it out before the end. A worker whose master is gone has none.
-      if (process.connected === true) process.disconnect()
-      exit(0)
-    }
-    setTimeout(end, latest)
     whenQueueIsEmpty(front.server, () => {
       front.drain()
       for (const release of ledger.releases()) drains.start(release, leavingOrder, deadlines)
@@ -124,12 +124,20 @@ export class Worker {
         // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
         const busy = ledger.releases().some((release) => ledger.inFlight(release) > 0)
         if (busy) lastBusy = performance.now()
-        if (!busy && (front.connections() === 0 || performance.now() - lastBusy > idleGraceMs)) {
+        if (!busy && (front.connections() === 0 || performance.now() - lastBusy > this.#idleGraceMs)) {
           clearInterval(timer)
-          end()
+          this.#end()
         }
       }, 10)
     })
+  }
+
+  #end(): void {
+    this.#sendLedger(null)
+    this.#parts.front.destroy()
+    // The ledger is on its way; a closed channel lets it out before the end. A worker whose master is gone has none.
+    if (process.connected === true) process.disconnect()
+    this.#parts.exit(0)
   }
 
   /** A visit has ended and its release has none left. */
@@ -160,7 +168,8 @@ export class Worker {
     const { routes, front, drains, ledger } = this.#parts
     const live = new Set(routes.table.routes.map((route) => route.live?.release).filter((release) => release !== undefined))
     for (const release of live) {
-      drains.cancel(release)
+      // A worker that leaves ends what it has in its time, whatever is live.
+      if (!this.#leaving) drains.cancel(release)
       front.revive(release)
     }
     for (const release of ledger.releases()) {

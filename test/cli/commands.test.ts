@@ -73,7 +73,7 @@ it('waits with "down" until gracer has ended', async () => {
   afterTest(() => void master.kill('SIGKILL'))
   let asked = false
   const agent = await agentWith({
-    status: () => ({ ...status, proxy: { pid: master.pid ?? 0, workers: [] } }),
+    status: () => ({ ...status, proxy: { pid: master.pid ?? 0, version: '0.1.0', workers: [] } }),
     down: () => {
       asked = true
     },

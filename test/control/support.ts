@@ -17,7 +17,7 @@ export const receipt: Receipt = {
 }
 
 export const status: Status = {
-  schema: 1, version: '0.1.0', listen: ['127.0.0.1:8080'], proxy: { pid: 1, workers: [2] }, agent: { pid: 3 }, violations: 0, lost: 0, refused: {},
+  schema: 1, version: '0.1.0', listen: ['127.0.0.1:8080'], proxy: { pid: 1, version: '0.1.0', workers: [2] }, agent: { pid: 3 }, violations: 0, lost: 0, refused: {},
   services: [
     {
       name: 'default', live: 'blue', confirmed: true, canary: null, waiting: null, traffic: serviceTraffic(undefined),
@@ -54,6 +54,8 @@ export function handlers(own: Partial<ControlHandlers> = {}): ControlHandlers {
     restart: (_service, listener) => done(listener),
     undo: () => outcome({ outcome: 'aborted', exitCode: 130 }),
     down: () => {},
+    upgrade: () => ({ state: 'none' }),
+    upgradeReport: () => ({ state: 'none' }),
     ...own,
   }
 }

@@ -49,6 +49,8 @@ export class SimAgent extends SimProcess {
 
   receive(message: ToAgent): void {
     switch (message.type) {
+      case 'upgrade':
+        break
       case 'hello':
         this.#begin(message)
         break

@@ -91,7 +91,7 @@ export class SimMaster extends SimProcess {
     agent.onDeath(() => world.clock.after(latency(world.random), this, () => this.agentGone(agent)))
     const backends = this.#backends.list()
     world.note(`master starts agent of epoch ${epoch}${this.#settled ? '' : ', the master is new'}; running: ${backends.map((one) => one.release).join(' ') || 'none'}`)
-    this.#tell({ type: 'hello', protocol: protocolVersion, epoch, table: this.committer.table, backends, listen: [], masterPid: 1, masterIsNew: !this.#settled })
+    this.#tell({ type: 'hello', protocol: protocolVersion, epoch, table: this.committer.table, backends, listen: [], masterPid: 1, masterIsNew: !this.#settled, masterVersion: '0', upgrade: { state: 'none' } })
   }
 
   /** Its exit was reaped, or it has been silent for so long that it counts as dead. */
@@ -115,6 +115,10 @@ export class SimMaster extends SimProcess {
     }
     if (obeys && message.type !== 'route') world.checks.obeys(message.type, message.epoch, this.#newestEpoch)
     switch (message.type) {
+      // Composed of what is simulated already: an agent's end, workers that come and go.
+      case 'loaded':
+      case 'upgrade':
+        break
       case 'ready':
         if (agent !== this.agent) break
         this.#settled = true
@@ -182,7 +186,7 @@ export class SimMaster extends SimProcess {
     const world = this.#world
     const leave = (): void => {
       this.#onQuiesced = null
-      for (const worker of this.workers) this.#sendTo(worker.id, { type: 'leave', deadlines: deadlines(world) })
+      for (const worker of this.workers) this.#sendTo(worker.id, { type: 'leave', idle: 'soon', deadlines: deadlines(world) })
       this.#whenGone(() => {
         for (const { release } of this.#backends.list()) this.#backends.signal(release, 'SIGKILL', null)
         ended()
