@@ -4,6 +4,7 @@ import type { ControlEvent, ControlHandlers } from './control/handlers.ts'
 import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './control/shapes.ts'
 import { identityKey, type Drop } from './drop.ts'
 import type { MasterLink } from './master-link.ts'
+import { collectMetrics } from './metrics/collect.ts'
 import { findRecord, findTarget, type Found } from './service/find-target.ts'
 import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
@@ -89,6 +90,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
 
   return {
     status,
+    metrics: () => collectMetrics(link, services, options.version),
     history: (name, n): Receipt[] => serviceNamed(name).runner.teller.history.newest(n),
     explain(name, label): Explanation {
       const service = serviceNamed(name)

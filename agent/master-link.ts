@@ -1,6 +1,6 @@
 import { isMessage, sendToParent } from '../proxy/channel.ts'
 import type { ServiceFigures } from '../proxy/figures.ts'
-import type { DrainDeadlines, DrainOrder, FromAgent, SpawnOrder, ToAgent } from '../proxy/messages.ts'
+import type { DrainDeadlines, DrainOrder, FromAgent, MasterFacts, SpawnOrder, ToAgent } from '../proxy/messages.ts'
 import type { ProposedRoute, ReleaseId } from '../proxy/table.ts'
 
 export type Hello = Extract<ToAgent, { type: 'hello' }>
@@ -12,7 +12,7 @@ export interface RouteAnswer {
   done(longestParkMs: number): void
 }
 
-export interface Figures {
+export interface Figures extends MasterFacts {
   readonly services: readonly ServiceFigures[]
   readonly workers: readonly number[]
 }
@@ -109,7 +109,7 @@ export class MasterLink {
         return true
       }
       case 'figures':
-        this.#reports.get(message.request)?.({ services: message.figures, workers: message.workers })
+        this.#reports.get(message.request)?.({ services: message.figures, workers: message.workers, startedAt: message.startedAt, restarts: message.restarts })
         return true
       default:
         return false

@@ -124,14 +124,19 @@ export function addFigures(sum: ReleaseFigures, more: ReleaseFigures): void {
   addHistogram(sum.total, more.total)
 }
 
-/**
- * How many flips were not atomic: a request that began after the first full reply of a later release
- * was still answered by an earlier one (promise 2).
- */
+/** How many flips were not atomic. */
 export function countFlipViolations(flips: readonly FlipTimes[]): number {
+  return flipViolations(flips).length
+}
+
+/**
+ * The flips that were not atomic, each by a name of its own: a request that began after the first full reply of a later
+ * release was still answered by an earlier one (promise 2).
+ */
+export function flipViolations(flips: readonly FlipTimes[]): string[] {
   const byService = groupByService(flips)
-  let violations = 0
-  for (const times of byService.values()) {
+  const violations: string[] = []
+  for (const [service, times] of byService) {
     const merged = new Map<number, { lastBegin: number; firstReply: number }>()
     for (const flip of times) {
       const one = merged.get(flip.since) ?? { lastBegin: -Infinity, firstReply: Infinity }
@@ -140,9 +145,9 @@ export function countFlipViolations(flips: readonly FlipTimes[]): number {
       merged.set(flip.since, one)
     }
     const ordered = [...merged.entries()].sort((a, b) => a[0] - b[0])
-    for (const [index, [, earlier]] of ordered.entries()) {
+    for (const [index, [since, earlier]] of ordered.entries()) {
       const later = ordered.slice(index + 1).some(([, other]) => earlier.lastBegin > other.firstReply)
-      if (later) violations += 1
+      if (later) violations.push(`${service} ${since}`)
     }
   }
   return violations

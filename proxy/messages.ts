@@ -106,6 +106,14 @@ export interface SpawnOrder {
   readonly logFile: string
 }
 
+/** What the master knows of itself. */
+export interface MasterFacts {
+  /** Milliseconds of the wall clock. */
+  readonly startedAt: number
+  /** Processes that were started in the place of one that had ended unasked. */
+  readonly restarts: { readonly workers: number; readonly agent: number }
+}
+
 export type ToAgent =
   | {
       readonly type: 'hello'
@@ -133,7 +141,7 @@ export type ToAgent =
   | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null }
   | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
-  | { readonly type: 'figures'; readonly request: number; readonly figures: readonly ServiceFigures[]; readonly workers: readonly number[] }
+  | ({ readonly type: 'figures'; readonly request: number; readonly figures: readonly ServiceFigures[]; readonly workers: readonly number[] } & MasterFacts)
   /** Undo what is before its flip, take nothing new, then say `quiesced`. */
   | { readonly type: 'quiesce' }
   | { readonly type: 'exit' }

@@ -9,6 +9,8 @@ export type ControlEvent = Progress | Outcome
  */
 export interface ControlHandlers {
   status(): Status | Promise<Status>
+  /** All figures in the text format of Prometheus. Rejects where the master does not answer. */
+  metrics(): Promise<string>
   /** Newest first, `n` at most. */
   history(service: string, n: number): readonly Receipt[] | Promise<readonly Receipt[]>
   /** `release` null: the newest one that was tried. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { expositionType } from '../metrics/exposition.ts'
 import { readBody, requestError, sendJson } from './exchange.ts'
 import { EventStream } from './event-stream.ts'
 import type { ControlEvent, ControlHandlers } from './handlers.ts'
@@ -116,6 +117,14 @@ const routes: readonly Route[] = [
     async run(call, handlers) {
       const { root } = await readBody(call.request, upgradeBody)
       sendJson(call.response, 202, { schema: controlSchema, report: await handlers.upgrade(root) })
+    },
+  },
+  {
+    method: 'GET', path: '/metrics', query: [],
+    async run(call, handlers) {
+      const text = await handlers.metrics()
+      call.response.writeHead(200, { 'content-type': expositionType, 'content-length': Buffer.byteLength(text) })
+      call.response.end(text)
     },
   },
 ]

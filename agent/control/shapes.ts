@@ -15,6 +15,7 @@ import type { UpgradeReport } from '../../proxy/messages.ts'
  *   POST   /v1/down                    {}              { schema, ok }
  *   GET    /v1/upgrade                                 UpgradeAnswer: how the last upgrade of gracer itself goes, or went
  *   POST   /v1/upgrade                 {root}          the same: begins one; the agent that answers is replaced by it
+ *   GET    /metrics                                    text for Prometheus, no JSON
  *
  * An error before a stream begins is a status of 400 or above with ErrorBody.
  */

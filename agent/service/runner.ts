@@ -184,7 +184,9 @@ export class ServiceRunner {
         void this.boots.takeIn(record)
         break
       case 'spawn':
-        if (record !== undefined) this.boots.spawn(record)
+        if (record === undefined) break
+        if (this.#state.restarting !== null && this.#state.confirmed === record.id) this.teller.totals.restarted()
+        this.boots.spawn(record)
         break
       case 'check':
         if (record !== undefined) void this.boots.check(record)

@@ -9,6 +9,7 @@ import { History } from './history.ts'
 import { hintFor } from './next-step.ts'
 import { Story } from './story.ts'
 import { SwapRecord, tally } from './swap-record.ts'
+import { Totals } from './totals.ts'
 
 /** The outcome of a swap waits this long for the old release's end, so that the receipt can tell of it. */
 const stopPatienceMs = 300
@@ -30,6 +31,7 @@ export class Teller {
   readonly audience = new Audience()
   readonly history: History
   readonly story: Story
+  readonly totals: Totals
   readonly #options: TellerOptions
   readonly #records = new Map<string, SwapRecord>()
   readonly #stopBegins = new Map<string, number>()
@@ -40,6 +42,7 @@ export class Teller {
     mkdirSync(join(options.folder, 'swaps'), { recursive: true, mode: 0o700 })
     this.history = new History(join(options.folder, 'history.jsonl'))
     this.story = new Story(join(options.folder, 'story.jsonl'))
+    this.totals = new Totals(join(options.folder, 'totals.json'))
   }
 
   /** Takes up the records of what the last agent did not finish, and tells the outcomes that it did not come to tell. */
@@ -103,6 +106,7 @@ export class Teller {
     swap.began(after)
     const receipt = swap.receipt(service, name, reason, after)
     this.history.add(receipt)
+    this.totals.ended(name)
     const live = this.#live()
     const event: Outcome = {
       schema: 1, kind: 'outcome', service, release, name: record.name, outcome: name, exitCode: exitCodes[name], live,

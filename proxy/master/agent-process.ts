@@ -47,6 +47,8 @@ export class AgentProcess {
   #startedAt = 0
   #lastWord = 0
   #quick = 0
+  /** Agents that ended unasked, and in whose place another was started. */
+  restarts = 0
   #closing = false
   #restart: NodeJS.Timeout | null = null
   readonly #watchdog: NodeJS.Timeout
@@ -219,6 +221,7 @@ export class AgentProcess {
     this.#options.changed()
     this.#settled?.(notUp(`it ${signal === null ? `exited with code ${code}` : `was ended by ${signal}`}; its last words are in ${this.#options.logFile}`))
     if (this.#closing || this.#replacing) return
+    this.restarts += 1
     const soon = performance.now() - this.#startedAt < soonMs
     this.#quick = soon ? this.#quick + 1 : 0
     const delay = soon ? Math.min(slowestRestartMs, 50 * 2 ** this.#quick) : 0

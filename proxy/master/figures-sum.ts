@@ -1,4 +1,4 @@
-import { addFigures, addWaits, countFlipViolations, noFigures, noWaits, type FlipTimes, type ReleaseFigures, type ServiceFigures, type WaitFigures, type WorkerLedger } from '../figures.ts'
+import { addFigures, addWaits, flipViolations, noFigures, noWaits, type FlipTimes, type ReleaseFigures, type ServiceFigures, type WaitFigures, type WorkerLedger } from '../figures.ts'
 import { releaseKey, type ReleaseId } from '../release-key.ts'
 import type { ServiceName } from '../table.ts'
 
@@ -29,6 +29,8 @@ interface Sums {
 export class FiguresSum {
   readonly #ledgers = new Map<number, WorkerLedger>()
   readonly #gone = new Map<ServiceName, Sums>()
+  /** Seen once, a violation stays: the times that showed it are kept only for a while. */
+  readonly #flipViolations = new Map<ServiceName, Set<string>>()
 
   set(worker: number, ledger: WorkerLedger): void {
     this.#ledgers.set(worker, ledger)
@@ -69,8 +71,16 @@ export class FiguresSum {
     for (const ledger of this.#ledgers.values()) addLedger(sums, ledger)
     return [...sums].map(([service, { releases, waits, flips }]) => {
       const own = [...releases.values()]
-      return { service, releases: own, violations: waits.violations + countFlipViolations(flips), waits, lost: own.reduce((total, one) => total + one.lost, 0) }
+      return { service, releases: own, violations: waits.violations + this.#violated(service, flips), waits, lost: own.reduce((total, one) => total + one.lost, 0) }
     })
+  }
+
+  #violated(service: ServiceName, flips: readonly FlipTimes[]): number {
+    const found = flipViolations(flips)
+    const seen = this.#flipViolations.get(service) ?? new Set<string>()
+    if (found.length > 0) this.#flipViolations.set(service, seen)
+    for (const flip of found) seen.add(flip)
+    return seen.size
   }
 }
 

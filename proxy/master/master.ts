@@ -55,6 +55,7 @@ export class Master {
   readonly #agent: AgentProcess
   readonly #backends: Backends
   readonly #figures = new FiguresSum()
+  readonly #startedAt = Date.now()
   readonly #quiet: QuietWatch
   /** Which release an order that is not quiet yet is about. */
   readonly #drained = new Map<DrainOrder, ReleaseId>()
@@ -119,7 +120,7 @@ export class Master {
     this.#reports = new Reports({
       ask: (worker, report) => this.#workers.send(worker, { type: 'report', report }),
       workers: () => this.#workers.ids(),
-      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.servingPids() }),
+      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.servingPids(), startedAt: this.#startedAt, restarts: { workers: this.#workers.restarts, agent: this.#agent.restarts } }),
     })
     this.#agent = new AgentProcess({
       entry: options.installation.agentEntry,

@@ -68,6 +68,8 @@ export class Workers {
   #quick = 0
   /** Workers that are started again after a delay. */
   #restarting = 0
+  /** Workers that ended unasked, and in whose place another was started. */
+  restarts = 0
   #closing = false
   readonly #watchdog: NodeJS.Timeout
 
@@ -269,6 +271,7 @@ export class Workers {
     this.#options.log[worker.leaving ? 'info' : 'error']('worker.exited', { worker: worker.id, workerPid: worker.pid, code, signal })
     worker.trial?.failed(notUp(`worker ${worker.pid} ${signal === null ? `exited with code ${code}` : `was ended by ${signal}`}; its last words are in ${this.#options.logFile}`))
     if (this.#closing || worker.leaving || worker.trial !== null) return
+    this.restarts += 1
     if (performance.now() - worker.startedAt < soonMs) return this.#restartLater()
     this.#quick = 0
     this.#start()

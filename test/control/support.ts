@@ -45,6 +45,7 @@ export function handlers(own: Partial<ControlHandlers> = {}): ControlHandlers {
   const done = (listener: (event: ControlEvent) => void): void => listener(outcome({ receipt }))
   return {
     status: () => status,
+    metrics: () => Promise.resolve('# none\n'),
     history: (_service, n) => Array.from({ length: Math.min(n, 3) }, () => receipt),
     explain: () => explanation,
     logs: () => ({ release: 'v2', file: '/nowhere' }),
