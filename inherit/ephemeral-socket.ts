@@ -35,7 +35,8 @@ export function freePort(host = '127.0.0.1'): Promise<number> {
   return listenEphemeral(host, (_fd, port) => port)
 }
 
-function descriptorOf(server: net.Server): number {
+/** Of a server that listens. */
+export function descriptorOf(server: net.Server): number {
   // Undocumented, but what `stdio: [server._handle]` and every process manager relies on since Node 0.10.
   const fd = (server as net.Server & { _handle?: { fd?: number } | null })._handle?.fd
   if (fd === undefined || fd < 0) throw new Error(`this runtime (${process.version}) does not show the descriptor of a server`)

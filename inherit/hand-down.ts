@@ -30,11 +30,15 @@ export interface HandDownOptions {
   readonly stderr: number
   /** Also a Node IPC channel (`child.send`), for a child that is a Node program of the caller's own. */
   readonly channel?: boolean
+  /** Starts the command under the name it is written with, and not by its path: a process list then shows the same. */
+  readonly asWritten?: boolean
 }
 
 export interface HandedDownEvents {
   /** One line of the notify pipe, for example ['READY', '1']. */
   notify: [key: string, value: string]
+  /** Something on the notify pipe that is no line of KEY=value, or too long a one. */
+  garbage: []
   /** The last holder of the other end is gone, or has closed it. */
   notifyEnd: []
 }
@@ -44,6 +48,8 @@ export interface HandedDown {
   readonly pid: number
   readonly child: ChildProcess
   readonly events: EventEmitter<HandedDownEvents>
+  /** Writes a line to the child: its notify descriptor is one end of a socket pair. Nothing happens where it is gone. */
+  say(key: string, value: string): void
 }
 
 /**
@@ -62,7 +68,7 @@ export function spawnWithSockets(options: HandDownOptions): HandedDown {
   const file = findCommand(name, cwd, options.env['PATH'])
   const notifyFd = firstPassedFd + sockets.length
   const env = { ...options.env, ...listenVariables(sockets), GRACER_NOTIFY_FD: String(notifyFd) }
-  const child = startThroughShell(sockets.length > 0, [file, ...args], {
+  const child = startThroughShell(sockets.length > 0, [options.asWritten === true && options.env['PATH'] !== undefined ? name : file, ...args], {
     cwd,
     env,
     stdio: ['ignore', options.stdout, options.stderr, ...sockets.map((socket) => socket.fd), 'pipe', ...(options.channel === true ? (['ipc'] as const) : [])],
@@ -73,7 +79,8 @@ export function spawnWithSockets(options: HandDownOptions): HandedDown {
   if (pid === undefined) {
     throw spawnFailed(command, cwd)
   }
-  return { pid, child, events: readNotices(child.stdio[notifyFd] as Socket) }
+  const pipe = child.stdio[notifyFd] as Socket
+  return { pid, child, events: readNotices(pipe), say: (key, value) => void (pipe.writable && pipe.write(`${key}=${value}\n`)) }
 }
 
 function spawnFailed(command: readonly string[], cwd: string): GracerError {
@@ -101,7 +108,9 @@ interface Start {
  * dash drops variables whose names are not identifiers (`my.setting`): those go over its head, through env(1).
  */
 function startThroughShell(listens: boolean, command: readonly string[], start: Start): ChildProcess {
-  const script = `export GRACER_NOTIFY_PID=$$${listens ? ' LISTEN_PID=$$' : ''}; exec "$@"`
+  // What shells set by themselves, and a child of ours would not have had.
+  const own = ['PWD', 'OLDPWD', 'SHLVL'].filter((name) => start.env[name] === undefined)
+  const script = `${own.length === 0 ? '' : `unset ${own.join(' ')}; `}export GRACER_NOTIFY_PID=$$${listens ? ' LISTEN_PID=$$' : ''}; exec "$@"`
   const odd = Object.entries(start.env).filter(([name]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !name.startsWith('-'))
   const over = odd.length === 0 ? [] : ['/usr/bin/env', ...odd.map(([name, value]) => `${name}=${value}`)]
   return spawn(shell, ['-c', script, 'sh', ...over, ...command], { ...start, detached: true })
@@ -125,7 +134,9 @@ function readNotices(pipe: Socket): EventEmitter<HandedDownEvents> {
   // ECONNRESET when the child dies with something unread: 'close' follows, which is all that matters.
   pipe.on('error', () => {})
   pipe.on('data', (chunk: Buffer) => {
+    const dropped = lines.dropped
     for (const [key, value] of lines.push(chunk)) events.emit('notify', key, value)
+    if (lines.dropped > dropped) events.emit('garbage')
   })
   pipe.once('close', () => events.emit('notifyEnd'))
   return events

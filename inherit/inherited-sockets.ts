@@ -30,11 +30,14 @@ export interface SocketChoice {
 export class InheritedSockets {
   /** Where lines of KEY=value go, or undefined where the parent does not listen. */
   readonly notifyFd: number | undefined
+  /** What GRACER_SUCCESSOR said, where another generation of the same program started this process; see upgrade/mark.ts. */
+  readonly mark: string | undefined
   #unused: InheritedSocket[]
 
-  constructor(sockets: readonly InheritedSocket[], notifyFd: number | undefined) {
+  constructor(sockets: readonly InheritedSocket[], notifyFd: number | undefined, mark?: string) {
     this.#unused = [...sockets]
     this.notifyFd = notifyFd
+    this.mark = mark
   }
 
   /** Those nobody has taken yet, in the order of their descriptors. */
@@ -82,9 +85,10 @@ export function takeUpSockets(env: Environment = process.env, pid: number = proc
   const notifies = isPid(env, 'GRACER_NOTIFY_PID', pid) || (listens && env['GRACER_NOTIFY_PID'] === undefined)
   const notifyFd = notifies ? readNumber(env, 'GRACER_NOTIFY_FD', firstFd) : undefined
   const sockets = listens ? openSockets(env) : []
+  const mark = notifyFd === undefined ? undefined : env['GRACER_SUCCESSOR']
   if (listens) remove(env, ['LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PID', 'LISTEN_PIDFDID'])
-  if (notifies) remove(env, ['GRACER_NOTIFY_FD', 'GRACER_NOTIFY_PID'])
-  return new InheritedSockets(sockets, notifyFd)
+  if (notifies) remove(env, ['GRACER_NOTIFY_FD', 'GRACER_NOTIFY_PID', 'GRACER_SUCCESSOR'])
+  return new InheritedSockets(sockets, notifyFd, mark)
 }
 
 const shared = Symbol.for('gracer.inherited-sockets.1')

@@ -19,6 +19,8 @@ export interface ListenOptions {
   readonly host?: string
   /** A unix socket instead of host and port. */
   readonly path?: string
+  /** Length of the kernel's queue of connections not accepted yet. Default 511. */
+  readonly backlog?: number
 }
 
 export interface ListenAddress {
@@ -40,23 +42,31 @@ export interface ListenAddress {
  * 'path-not-a-socket', 'inherit-invalid', 'bind-failed'.
  */
 export async function listen(server: Server, options: ListenOptions = {}): Promise<ListenAddress> {
+  const inherited = chooseSocket(ownSockets(), options)
+  return inherited === undefined ? bindAndListen(server, options) : listenOnInherited(server, inherited, options)
+}
+
+export async function listenOnInherited(server: Server, { name, handle, address }: InheritedSocket, options: ListenOptions): Promise<ListenAddress> {
   trackConnections(server)
-  const inherited = choose(ownSockets(), options)
-  if (inherited !== undefined) {
-    await listening(server, inherited.handle, `inherited socket "${inherited.name}"`)
-    return { host: inherited.address?.host ?? null, port: inherited.address?.port ?? null, path: null, inherited: true }
+  await listening(server, [handle, ...(options.backlog === undefined ? [] : [options.backlog])], `inherited socket "${name}"`)
+  return { host: address?.host ?? null, port: address?.port ?? null, path: null, inherited: true }
+}
+
+export async function bindAndListen(server: Server, options: ListenOptions): Promise<ListenAddress> {
+  trackConnections(server)
+  const { host, port = 0, path, backlog } = options
+  const queue = backlog === undefined ? {} : { backlog }
+  if (path !== undefined) {
+    await atTemporaryPath(path, (temporary) => listening(server, [{ path: temporary, ...queue }], path), () => server.close())
+    return { host: null, port: null, path, inherited: false }
   }
-  if (options.path !== undefined) {
-    await listenOnPath(server, options.path)
-    return { host: null, port: null, path: options.path, inherited: false }
-  }
-  const { host, port = 0 } = options
-  await listening(server, host === undefined ? { port } : { port, host }, describeAddress(host ?? '*', port))
+  await listening(server, [{ port, ...(host === undefined ? {} : { host }), ...queue }], describeAddress(host ?? '*', port))
   const address = server.address() as AddressInfo
   return { host: address.address, port: address.port, path: null, inherited: false }
 }
 
-function choose(sockets: InheritedSockets, options: ListenOptions): InheritedSocket | undefined {
+/** Takes the one that is meant out of those handed down; see `listen`. */
+export function chooseSocket(sockets: InheritedSockets, options: ListenOptions): InheritedSocket | undefined {
   const { name, host, port, path } = options
   const kind = path !== undefined ? 'unix' : port !== undefined || host !== undefined ? 'tcp' : undefined
   if (name !== undefined) return sockets.take({ name, kind })
@@ -67,8 +77,9 @@ function choose(sockets: InheritedSockets, options: ListenOptions): InheritedSoc
 /**
  * Binds under another name and renames, because an old process that closes its unix socket removes the path it was
  * bound to: with the same name it would remove that of its successor, which nobody could reach any more.
+ * `undo` closes what `bind` bound, where the rename fails. Rejects as `listen` does.
  */
-async function listenOnPath(server: Server, path: string): Promise<void> {
+export async function atTemporaryPath(path: string, bind: (temporary: string) => unknown, undo: () => void): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
   if (Buffer.byteLength(temporary) > longestUnixPath) {
     throw new GracerError(`the unix socket path ${path} is too long: with ".${process.pid}.tmp" it may have ${longestUnixPath} bytes`, {
@@ -86,16 +97,16 @@ async function listenOnPath(server: Server, path: string): Promise<void> {
   })
   // Left behind by an earlier process with this pid that was killed between bind and rename.
   await rm(temporary, { force: true })
-  await listening(server, { path: temporary }, path)
+  await bind(temporary)
   try {
     await rename(temporary, path)
   } catch (error) {
-    server.close()
+    undo()
     throw bindFailure(path, error)
   }
 }
 
-function listening(server: Server, where: object, description: string): Promise<void> {
+function listening(server: Server, where: readonly unknown[], description: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error): void => {
       server.off('listening', succeeded)
@@ -108,7 +119,7 @@ function listening(server: Server, where: object, description: string): Promise<
     server.once('error', failed)
     server.once('listening', succeeded)
     try {
-      server.listen(where)
+      ;(server.listen as (...args: unknown[]) => void).apply(server, [...where])
     } catch (error) {
       // Port out of range, or the server listens already: thrown, not emitted.
       server.off('error', failed)

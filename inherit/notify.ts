@@ -1,6 +1,7 @@
 import net from 'node:net'
 
 import { ownSockets } from './inherited-sockets.ts'
+import { ownChannel } from './upgrade/channel.ts'
 
 /** So that a line stays below the reader's limit of 4096 characters with any text in it. */
 const longestStatus = 1000
@@ -17,14 +18,13 @@ export interface Notifier {
 }
 
 /**
- * Writes sd_notify(3)'s lines to a descriptor. Every method does nothing where there is none, and never throws: who
- * listens may be gone, which is no reason for a server to stop serving.
+ * Writes sd_notify(3)'s lines to a descriptor, or to a stream that is open on it. Every method does nothing where there is
+ * none, and never throws: who listens may be gone, which is no reason for a server to stop serving.
  */
-export function createNotifier(fd: number | undefined, beforeReady: () => void = () => {}): Notifier {
-  let stream: net.Socket | undefined | null
+export function createNotifier(to: number | net.Socket | undefined, beforeReady: () => void = () => {}): Notifier {
+  let stream = typeof to === 'number' ? undefined : (to ?? null)
   function write(key: string, value: string, weight: 'must-arrive' | 'may-drop'): void {
-    if (fd === undefined) return
-    if (stream === undefined) stream = openStream(fd)
+    if (stream === undefined) stream = openStream(to as number)
     if (stream === null || stream.destroyed) return
     // A reader that was stopped (SIGSTOP) must not make this process hold ever more lines.
     if (weight === 'may-drop' && stream.writableNeedDrain) return
@@ -75,6 +75,6 @@ export const notifier: Notifier = {
 
 function own(): Notifier {
   const holder = globalThis as { [shared]?: Notifier }
-  holder[shared] ??= createNotifier(ownSockets().notifyFd, () => ownSockets().closeUnused())
+  holder[shared] ??= createNotifier(ownChannel()?.stream ?? ownSockets().notifyFd, () => ownSockets().closeUnused())
   return holder[shared]
 }

@@ -83,6 +83,13 @@ function bindPublic(BoundSocket: BoundSocketClass, host: string, port: number): 
   return { fd: socket.fd(), address: { host: bound.address, port: bound.port }, close: () => socket.close() }
 }
 
+/** Binds a unix socket and does not listen. Throws HandleFailure. */
+export function bindPath(path: string): { readonly fd: number; close(): void } {
+  // As node:net itself calls it: a port and a family of -1 mean a pipe.
+  const handle = successful('bind', createServerHandle(path, -1, -1))
+  return { fd: handle.fd, close: () => handle.close() }
+}
+
 /**
  * Wraps a descriptor that is open in this process, without listening or accepting on it; net.Server.listen() takes the
  * result. From here on the handle owns the descriptor. Throws HandleFailure (EINVAL: not a stream socket).
@@ -107,11 +114,11 @@ export function isConnected(handle: SocketHandle): boolean {
   return handle.getpeername?.({}) === 0
 }
 
-function createServerHandle(host: string | null, port: number, family: number, fd?: number): SocketHandle | number {
+function createServerHandle(address: string | null, port: number, family: number, fd?: number): SocketHandle | number {
   if (undocumented._createServerHandle === undefined) {
     throw new Error(`this runtime (${process.version}) offers no way to hold a socket without accepting on it`)
   }
-  return undocumented._createServerHandle(host, port, family, fd)
+  return undocumented._createServerHandle(address, port, family, fd)
 }
 
 function successful(step: string, handle: SocketHandle | number): SocketHandle {

@@ -5,7 +5,7 @@ import { closeAfterReply } from './close-after-reply.ts'
 import { trackConnections, type Connection, type ConnectionTracker } from './track-connections.ts'
 
 export interface SoftDrainOptions {
-  /** Milliseconds until everything that is left is destroyed. */
+  /** Milliseconds until everything that is left is destroyed. Infinity: never. */
   readonly timeoutMs: number
   /** Brings the deadline forward, for a second SIGTERM. */
   readonly signal?: AbortSignal
@@ -27,6 +27,9 @@ export interface DrainReport {
 const defaultKeepAliveMs = 5_000
 /** How much longer than it told its clients a server waits before it closes an idle connection, as node:http does. */
 const keepAliveMarginMs = 1_000
+
+/** 24 days: what setTimeout can count. */
+const longestTimeoutMs = 2 ** 31 - 1
 
 const drains = new WeakMap<net.Server, Promise<DrainReport>>()
 
@@ -83,7 +86,9 @@ class Drain {
     }
     for (const session of tracker.sessions) session.close()
     this.#stopAccepting()
-    this.#timers.push(setTimeout(() => this.#deadline(), this.#options.timeoutMs))
+    const { timeoutMs } = this.#options
+    // Node takes a longer delay for one of a millisecond.
+    if (timeoutMs <= longestTimeoutMs) this.#timers.push(setTimeout(() => this.#deadline(), timeoutMs))
     if (tracker.protocol === 'http1') this.#timers.push(setInterval(() => this.#closeResting(), this.#sweepMs()))
     const { signal } = this.#options
     if (signal?.aborted === true) this.#deadline()

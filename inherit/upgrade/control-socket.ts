@@ -1,0 +1,107 @@
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises'
+import http from 'node:http'
+import path from 'node:path'
+
+import { GracerError } from '../gracer-error.ts'
+import { atTemporaryPath } from '../listen.ts'
+import { upgradeReply, type Upgradable } from './upgradable.ts'
+
+/** How long the end of the process waits for an answer to be read. */
+const lastAnswerMs = 2_000
+
+/**
+ * HTTP on a unix socket, 0600 in a folder 0700: only this user and root reach it. GET / says what runs, POST /upgrade
+ * upgrades and answers with the new pid, or with the reason. The path never vanishes: the successor renames its own
+ * socket over it.
+ */
+export class ControlSocket {
+  readonly #path: string
+  readonly #upgradable: Upgradable
+  readonly #pending = new Set<Promise<unknown>>()
+  #server: http.Server | undefined
+  #inode: number | undefined
+
+  constructor(socketPath: string, upgradable: Upgradable) {
+    this.#path = path.resolve(socketPath)
+    this.#upgradable = upgradable
+  }
+
+  /** Rejects with GracerError 'control-unsafe', or as `listen` does. */
+  async open(): Promise<void> {
+    await checkFolder(path.dirname(this.#path))
+    const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 1_000 }, (request, response) => {
+      const answer = this.#answer(request, response).finally(() => this.#pending.delete(answer))
+      this.#pending.add(answer)
+    })
+    server.maxConnections = 32
+    server.on('clientError', (_error, socket) => socket.destroy())
+    await atTemporaryPath(this.#path, async (temporary) => {
+      await listenPrivately(server, temporary)
+    }, () => server.close())
+    this.#inode = (await lstat(this.#path)).ino
+    server.unref()
+    this.#server?.close()
+    this.#server = server
+  }
+
+  /** A successor that failed may have taken the path. */
+  async restore(): Promise<void> {
+    const now = await lstat(this.#path).catch(() => undefined)
+    if (now === undefined || now.ino !== this.#inode) await this.open()
+  }
+
+  /** Takes the path away where it is this process's own, and lets what was asked be answered. */
+  async close(): Promise<void> {
+    const now = await lstat(this.#path).catch(() => undefined)
+    if (now !== undefined && now.ino === this.#inode) await unlink(this.#path).catch(() => {})
+    this.#server?.close()
+    await Promise.race([Promise.all(this.#pending), new Promise((resolve) => setTimeout(resolve, lastAnswerMs).unref())])
+    this.#server?.closeAllConnections()
+    this.#server = undefined
+  }
+
+  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    request.resume()
+    const { method, url } = request
+    if (url === '/' && method === 'GET') return send(response, 200, this.#upgradable.describe())
+    if (url !== '/upgrade') return send(response, 404, { code: 'not-found', reason: 'there are GET / and POST /upgrade' })
+    if (method !== 'POST') return send(response, 405, { code: 'method', reason: 'POST /upgrade' })
+    const { status, body } = await upgradeReply(this.#upgradable)
+    await send(response, status, body)
+  }
+}
+
+function send(response: http.ServerResponse, status: number, body: object): Promise<void> {
+  const text = `${JSON.stringify(body)}\n`
+  return new Promise((resolve) => {
+    response.once('close', resolve)
+    response.on('error', () => {})
+    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text), Connection: 'close' }).end(text)
+  })
+}
+
+/** Nobody else reaches it between bind and chmod, because of the folder. */
+async function listenPrivately(server: http.Server, temporary: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(temporary, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  await chmod(temporary, 0o600)
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new GracerError(`the folder ${folder} for the control socket cannot be made (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`, { code: 'control-unsafe', cause })
+  })
+  const { mode, uid } = await lstat(folder)
+  const own = process.getuid?.()
+  if ((mode & 0o077) === 0 && (own === undefined || uid === own)) return
+  const what = uid === own ? `has mode ${(mode & 0o777).toString(8).padStart(4, '0')}` : `belongs to user ${uid}`
+  throw new GracerError(`the folder ${folder} of the control socket ${what}: whoever can reach the socket can restart this program`, {
+    code: 'control-unsafe',
+    hint: `Give it a folder of its own, "chmod 700 ${folder}" (systemd: RuntimeDirectoryMode=0700).`,
+  })
+}

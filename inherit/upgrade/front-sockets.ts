@@ -1,0 +1,95 @@
+import { lookup } from 'node:dns/promises'
+import { lstat, rm } from 'node:fs/promises'
+import net from 'node:net'
+
+import { bindWithoutAccepting } from '../bare-socket.ts'
+import { bindFailure, describeAddress } from '../bind-failure.ts'
+import type { PassedSocket } from '../hand-down.ts'
+import { ownSockets } from '../inherited-sockets.ts'
+import { atTemporaryPath, chooseSocket, type ListenOptions } from '../listen.ts'
+import { bindPath } from '../socket-handle.ts'
+import type { NamedSpec } from './listeners.ts'
+import type { ListenerDescription } from './upgradable.ts'
+
+interface HeldSocket extends PassedSocket {
+  readonly description: ListenerDescription
+  close(): Promise<void>
+}
+
+/** The listening sockets as the front has them: held, never accepted on. */
+export class FrontSockets {
+  readonly #sockets: readonly HeldSocket[]
+
+  private constructor(sockets: readonly HeldSocket[]) {
+    this.#sockets = sockets
+  }
+
+  /** Takes up what systemd handed down, and binds the rest. Rejects as `listen` does. */
+  static async open(specs: readonly NamedSpec[]): Promise<FrontSockets> {
+    const sockets: HeldSocket[] = []
+    for (const spec of specs) sockets.push(inherited(spec) ?? (spec.options.path === undefined ? await bindTcp(spec.name, spec.options) : await bindUnix(spec.name, spec.options.path)))
+    ownSockets().closeUnused()
+    return new FrontSockets(sockets)
+  }
+
+  passed(): PassedSocket[] {
+    return this.#sockets.map(({ name, fd }) => ({ name, fd }))
+  }
+
+  paths(): Record<string, string> {
+    return Object.fromEntries(this.#sockets.flatMap(({ name, description }) => (description.filename === null ? [] : [[name, description.filename] as const])))
+  }
+
+  describe(): ListenerDescription[] {
+    return this.#sockets.map((socket) => socket.description)
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) await socket.close()
+  }
+}
+
+function inherited({ name, named, options }: NamedSpec): HeldSocket | undefined {
+  const socket = chooseSocket(ownSockets(), named ? { ...options, name } : options)
+  if (socket === undefined) return undefined
+  const { fd, address, handle } = socket
+  const addr = address === null ? null : describeAddress(address.host, address.port)
+  return { name, fd, description: { name, addr, fd, filename: options.path ?? null }, close: () => Promise.resolve(handle.close()) }
+}
+
+async function bindTcp(name: string, options: ListenOptions): Promise<HeldSocket> {
+  const { port = 0 } = options
+  const host = options.host === undefined ? undefined : net.isIP(options.host) === 0 ? (await lookup(options.host)).address : options.host
+  const socket = host === undefined ? bindEverywhere(port) : bindWithoutAccepting(host, port)
+  return { name, fd: socket.fd, description: { name, addr: describeAddress(socket.host, socket.port), fd: socket.fd, filename: null }, close: () => Promise.resolve(socket.close()) }
+}
+
+/** As node:net: on :: , which takes IPv4 too, or on 0.0.0.0 where the machine has no IPv6. */
+function bindEverywhere(port: number): ReturnType<typeof bindWithoutAccepting> {
+  try {
+    return bindWithoutAccepting('::', port)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'port-taken' || (error as { code?: unknown }).code === 'port-forbidden') throw error
+    return bindWithoutAccepting('0.0.0.0', port)
+  }
+}
+
+async function bindUnix(name: string, path: string): Promise<HeldSocket> {
+  let bound: ReturnType<typeof bindPath> | undefined
+  await atTemporaryPath(path, (temporary) => {
+    try {
+      bound = bindPath(temporary)
+    } catch (failure) {
+      throw bindFailure(path, failure)
+    }
+  }, () => bound?.close())
+  const { fd, close } = bound as ReturnType<typeof bindPath>
+  const { ino } = await lstat(path)
+  return {
+    name, fd, description: { name, addr: null, fd, filename: path },
+    close: async () => {
+      if ((await lstat(path).catch(() => undefined))?.ino === ino) await rm(path, { force: true })
+      close()
+    },
+  }
+}

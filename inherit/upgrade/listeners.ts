@@ -1,0 +1,173 @@
+import { lstat, rm } from 'node:fs/promises'
+import http from 'node:http'
+import net from 'node:net'
+import path from 'node:path'
+
+import { describeAddress } from '../bind-failure.ts'
+import { descriptorOf } from '../ephemeral-socket.ts'
+import { GracerError } from '../gracer-error.ts'
+import type { PassedSocket } from '../hand-down.ts'
+import type { InheritedSocket, InheritedSockets } from '../inherited-sockets.ts'
+import { bindAndListen, chooseSocket, listenOnInherited, type ListenAddress, type ListenOptions } from '../listen.ts'
+import { servesHost } from '../same-address.ts'
+import { softDrain, type DrainReport, type SoftDrainOptions } from '../soft-drain.ts'
+import type { Mark } from './mark.ts'
+import type { ListenerDescription } from './upgradable.ts'
+
+/** One of several listeners: where it listens, and what answers there. */
+export interface ListenerSpec extends Omit<ListenOptions, 'name'> {
+  readonly handler?: http.RequestListener
+  /** Instead of a handler: a server of node:http, https, http2, tls or net that does not listen yet. */
+  readonly server?: net.Server
+}
+
+/** A request handler, a server, or several listeners by name. */
+export type ServeTarget = http.RequestListener | net.Server | Readonly<Record<string, ListenerSpec>>
+
+export interface NamedSpec {
+  readonly name: string
+  /** False where the name is only ours, and any socket handed down will do. */
+  readonly named: boolean
+  readonly options: ListenOptions
+}
+
+interface Listener extends NamedSpec {
+  readonly server: net.Server
+  inherited: InheritedSocket | undefined
+  address: ListenAddress | undefined
+  /** Of the path of a unix socket, to know whether it is still this one's. */
+  inode: number | undefined
+}
+
+/** The names and addresses of a target; throws GracerError 'serve-options'. */
+export function specsOf(target: ServeTarget | undefined, options: ListenOptions): NamedSpec[] {
+  if (target === undefined || typeof target === 'function' || target instanceof net.Server) {
+    const { name, port, host, path: file, backlog } = options
+    const where = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }), ...(file === undefined ? {} : { path: path.resolve(file) }), ...(backlog === undefined ? {} : { backlog }) }
+    return [{ name: name ?? 'http', named: name !== undefined, options: where }]
+  }
+  const entries = Object.entries(target)
+  if (entries.length === 0) throw new GracerError('serve: there is no listener in the object; give { NAME: { handler, port } }', { code: 'serve-options', exitCode: 2 })
+  return entries.map(([name, { handler: _handler, server: _server, ...where }]) => ({
+    name, named: true, options: where.path === undefined ? where : { ...where, path: path.resolve(where.path) },
+  }))
+}
+
+function serverOf(target: ServeTarget, name: string): net.Server {
+  if (typeof target === 'function') return http.createServer(target)
+  if (target instanceof net.Server) return target
+  const spec = target[name]
+  if (spec?.server instanceof net.Server) return spec.server
+  if (typeof spec?.handler === 'function') return http.createServer(spec.handler)
+  throw new GracerError(`serve: the listener "${name}" needs a handler (a function) or a server`, { code: 'serve-options', exitCode: 2 })
+}
+
+/** All the listening sockets of a program: taken up or bound, passed on, drained. */
+export class Listeners {
+  readonly #listeners: Listener[]
+
+  constructor(target: ServeTarget, options: ListenOptions) {
+    this.#listeners = specsOf(target, options).map((spec) => ({ ...spec, server: serverOf(target, spec.name), inherited: undefined, address: undefined, inode: undefined }))
+  }
+
+  /** Takes up what was handed down, without accepting on it, closes what nobody wants of it, and binds the rest. */
+  async prepare(sockets: InheritedSockets, mark: Mark | undefined, log: (line: string) => void): Promise<void> {
+    for (const listener of this.#listeners) {
+      listener.inherited = mark === undefined ? this.#fromOutside(sockets, listener) : fromGeneration(sockets, listener, mark, log)
+    }
+    sockets.closeUnused()
+    for (const listener of this.#listeners) {
+      if (listener.inherited !== undefined) continue
+      listener.address = await bindAndListen(listener.server, listener.options)
+      await remember(listener)
+    }
+  }
+
+  /** From systemd or gracer: by name, by address, and a program with one listener takes what there is. */
+  #fromOutside(sockets: InheritedSockets, listener: Listener): InheritedSocket | undefined {
+    const { name, named, options } = listener
+    if (!named) return chooseSocket(sockets, options)
+    const found = sockets.take({ name })
+    if (found !== undefined) return found
+    const { host, port, path: file } = options
+    if (port !== undefined && port > 0) return sockets.take({ host, port }) ?? sockets.take({ port })
+    return this.#listeners.length === 1 && file === undefined ? sockets.take({ kind: 'tcp' }) : undefined
+  }
+
+  /** Begins to accept on what was handed down. */
+  async accept(mark: Mark | undefined): Promise<void> {
+    for (const listener of this.#listeners) {
+      const { inherited, server, options } = listener
+      if (inherited === undefined) continue
+      const address = await listenOnInherited(server, inherited, options)
+      listener.address = { ...address, path: address.host === null ? (mark?.paths[listener.name] ?? options.path ?? null) : null }
+      await remember(listener)
+    }
+  }
+
+  get addresses(): Map<string, ListenAddress> {
+    return new Map(this.#listeners.flatMap(({ name, address }) => (address === undefined ? [] : [[name, address] as const])))
+  }
+
+  passed(): PassedSocket[] {
+    return this.#listeners.map(({ name, server }) => ({ name, fd: descriptorOf(server) }))
+  }
+
+  paths(): Record<string, string> {
+    return Object.fromEntries(this.#listeners.flatMap(({ name, address }) => (typeof address?.path === 'string' ? [[name, address.path] as const] : [])))
+  }
+
+  describe(): ListenerDescription[] {
+    return this.#listeners.map(({ name, server, address }) => ({
+      name,
+      addr: address?.host == null ? null : describeAddress(address.host, address.port ?? 0),
+      fd: server.listening ? descriptorOf(server) : null,
+      filename: address?.path ?? null,
+    }))
+  }
+
+  async drain(options: SoftDrainOptions): Promise<DrainReport> {
+    const reports = await Promise.all(this.#listeners.map(({ server }) => softDrain(server, options)))
+    const sum = (key: keyof DrainReport): number => reports.reduce((total, report) => total + report[key], 0)
+    return {
+      finished: sum('finished'), cut: sum('cut'), upgraded: sum('upgraded'), idle: sum('idle'),
+      milliseconds: Math.max(...reports.map((report) => report.milliseconds)),
+    }
+  }
+
+  /** Takes away the paths of unix sockets that no successor has. */
+  async unlink(): Promise<void> {
+    for (const { address, inode } of this.#listeners) {
+      if (typeof address?.path !== 'string' || inode === undefined) continue
+      const now = await lstat(address.path).catch(() => undefined)
+      if (now?.ino === inode) await rm(address.path, { force: true })
+    }
+  }
+}
+
+/** From another generation: by name. An address that the new code no longer wants is bound anew; under a front it stays. */
+function fromGeneration(sockets: InheritedSockets, { name, options }: NamedSpec, mark: Mark, log: (line: string) => void): InheritedSocket | undefined {
+  const found = sockets.take({ name })
+  if (found === undefined || fits(found, options, mark.paths[name])) return found
+  const is = found.address === null ? mark.paths[name] : describeAddress(found.address.host, found.address.port)
+  if (mark.by === 'front') {
+    log(`"${name}" stays on ${is}: the parent in front holds it. Restart the service to change the address`)
+    return found
+  }
+  log(`"${name}" leaves ${is}: the program wants another address`)
+  found.handle.close()
+  return undefined
+}
+
+function fits({ address }: InheritedSocket, { host, port, path: file }: ListenOptions, handedPath: string | undefined): boolean {
+  if (file !== undefined) return address === null && (handedPath === undefined || handedPath === file)
+  if (address === null) return false
+  if (port !== undefined && port !== 0 && port !== address.port) return false
+  // A host name has been resolved by the generation that bound the socket.
+  return host === undefined || net.isIP(host) === 0 || servesHost(address.host, host)
+}
+
+async function remember(listener: Listener): Promise<void> {
+  const file = listener.address?.path
+  if (typeof file === 'string') listener.inode = (await lstat(file).catch(() => undefined))?.ino
+}

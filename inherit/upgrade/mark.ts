@@ -1,0 +1,31 @@
+/** The version of the words that two generations exchange; see attempt-step.ts and channel.ts. */
+export const protocolVersion = '1'
+
+/** What a generation is told by the process that starts it, in GRACER_SUCCESSOR. */
+export interface Mark {
+  /** 1 for the first. */
+  readonly generation: number
+  /** Who starts it: the generation before, or the parent with the constant pid that stays in front. */
+  readonly by: 'predecessor' | 'front'
+  /** Paths of the unix sockets handed down, by the name of the socket: they cannot be read from a descriptor. */
+  readonly paths: Readonly<Record<string, string>>
+}
+
+export function writeMark(mark: Mark): string {
+  return JSON.stringify(mark)
+}
+
+/** Undefined for what no `writeMark` has written. Fields that a later version adds are passed over. */
+export function readMark(text: string | undefined): Mark | undefined {
+  if (text === undefined) return undefined
+  let value: Partial<Mark> | null
+  try {
+    value = JSON.parse(text) as Partial<Mark> | null
+  } catch {
+    return undefined
+  }
+  if (value === null || typeof value !== 'object') return undefined
+  const { generation, by, paths } = value
+  if (!Number.isSafeInteger(generation) || (by !== 'predecessor' && by !== 'front') || typeof paths !== 'object') return undefined
+  return { generation: generation as number, by, paths }
+}

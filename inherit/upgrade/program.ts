@@ -1,0 +1,297 @@
+import cluster from 'node:cluster'
+
+import { GracerError } from '../gracer-error.ts'
+import { ownSockets } from '../inherited-sockets.ts'
+import type { ListenAddress } from '../listen.ts'
+import type { Notifier } from '../notify.ts'
+import type { DrainReport } from '../soft-drain.ts'
+import { attempt, type Successor } from './attempt.ts'
+import type { Channel } from './channel.ts'
+import { ControlSocket } from './control-socket.ts'
+import { setCurrentProgram } from './current.ts'
+import { drainText } from './drain-text.ts'
+import { askFront } from './front-words.ts'
+import type { Launch } from './launch.ts'
+import type { Listeners } from './listeners.ts'
+import { protocolVersion } from './mark.ts'
+import { PidFile } from './pid-file.ts'
+import type { Running } from './serve.ts'
+import type { ServeSettings } from './serve-options.ts'
+import { tellMainPid } from './service-manager.ts'
+import { surviveBrokenOutput } from './broken-output.ts'
+import { onSignals } from './triggers.ts'
+import type { Description, Upgraded, UpgradeOptions } from './upgradable.ts'
+import { UpgradeError } from './upgrade-error.ts'
+import { dismissWitness } from './witness.ts'
+
+/** How long onClose may take. */
+const closeMs = 10_000
+
+export interface ProgramParts {
+  readonly listeners: Listeners
+  readonly settings: ServeSettings
+  /** To the process that started this one, where that was another generation or the front. */
+  readonly channel: Channel | undefined
+  readonly launch: Launch
+  readonly underGracer: boolean
+  readonly notifier: Notifier
+}
+
+/** One generation of a program: comes up, serves, brings up the next one, drains and leaves. */
+export class Program implements Running {
+  readonly generation: number
+  readonly closed: Promise<DrainReport>
+  readonly #parts: ProgramParts
+  readonly #control: ControlSocket | undefined
+  readonly #pidFile: PidFile | undefined
+  readonly #hurry = new AbortController()
+  readonly #noMoreUpgrades = new AbortController()
+  #state: Description['state'] = 'starting'
+  #inherited = false
+  #removeSignals: () => void = () => {}
+  #signalled = 0
+  #leaving: Promise<DrainReport> | undefined
+  #closed!: (report: DrainReport) => void
+
+  constructor(parts: ProgramParts) {
+    const { channel, settings } = parts
+    this.#parts = parts
+    this.generation = channel?.mark.generation ?? 1
+    this.closed = new Promise((resolve) => {
+      this.#closed = resolve
+    })
+    // The front has them where there is one.
+    const own = channel?.mark.by !== 'front'
+    this.#control = own && settings.control !== undefined ? new ControlSocket(settings.control, this) : undefined
+    this.#pidFile = own && settings.pidFile !== undefined ? new PidFile(settings.pidFile) : undefined
+  }
+
+  get address(): ListenAddress {
+    return [...this.#parts.listeners.addresses.values()][0] as ListenAddress
+  }
+
+  get addresses(): ReadonlyMap<string, ListenAddress> {
+    return this.#parts.listeners.addresses
+  }
+
+  get inherited(): boolean {
+    return this.#inherited
+  }
+
+  describe(): Description {
+    return { pid: process.pid, generation: this.generation, state: this.#state, listeners: this.#parts.listeners.describe() }
+  }
+
+  async start(): Promise<void> {
+    const { listeners, channel, settings } = this.#parts
+    setCurrentProgram(this)
+    try {
+      channel?.stream.write(`UPGRADE_PROTOCOL=${protocolVersion}\n`)
+      await listeners.prepare(ownSockets(), channel?.mark, settings.log)
+      if (channel !== undefined) await untilTaken(channel)
+      await this.#control?.open()
+      this.#pidFile?.write()
+      await listeners.accept(channel?.mark)
+    } catch (error) {
+      setCurrentProgram(undefined)
+      await this.#control?.close()
+      this.#pidFile?.remove()
+      throw error
+    }
+    this.#inherited = [...listeners.addresses.values()].some((address) => address.inherited)
+    this.#state = 'serving'
+    dismissWitness()
+    surviveBrokenOutput()
+    this.#removeSignals = onSignals(settings.signals, {
+      upgrade: (signal) => this.#onUpgradeSignal(signal),
+      leave: (signal) => this.#onLeaveSignal(signal),
+    })
+    await this.#sayServing()
+  }
+
+  async #sayServing(): Promise<void> {
+    const { channel, notifier, settings } = this.#parts
+    if (channel === undefined) {
+      notifier.ready()
+      return this.#tellMain(process.pid)
+    }
+    channel.events.on('line', (key, value) => this.#onWord(key, value))
+    channel.events.once('end', () => {
+      if (channel.mark.by !== 'front') return
+      settings.log(`the parent in front is gone; pid ${process.pid} drains and leaves, so that a new one can have the address`)
+      void this.#leave('told', true)
+    })
+    channel.stream.write('SERVING=1\n')
+  }
+
+  #onWord(key: string, value: string): void {
+    if (key !== 'STOP') return
+    if (value === 'now') this.#hurry.abort()
+    void this.#leave('told', true)
+  }
+
+  #onUpgradeSignal(signal: string): void {
+    this.upgrade().catch((error: unknown) => {
+      const { message, hint } = error as GracerError
+      this.#parts.settings.log(`${signal}: ${message}${hint === undefined ? '' : `\n${hint}`}`)
+    })
+  }
+
+  #onLeaveSignal(signal: string): void {
+    this.#signalled += 1
+    if (this.#signalled > 1) {
+      this.#parts.settings.log(`${signal} again: what is left is cut`)
+      this.#hurry.abort()
+    }
+    void this.#leave('told', true)
+  }
+
+  async upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
+    const { channel, underGracer } = this.#parts
+    if (underGracer) {
+      throw new GracerError('this program is a backend of gracer, which replaces it', { code: 'under-gracer', hint: 'Use "gracer swap".' })
+    }
+    if (cluster.isWorker) {
+      throw new UpgradeError('spawn', 'this process is a worker of node:cluster, whose sockets belong to the primary', { hint: 'Call serve() in the primary, or replace the workers from there.' })
+    }
+    if (this.#state !== 'serving') throw this.#notNow()
+    if (channel?.mark.by === 'front') return askFront(channel, options.signal)
+    if (channel !== undefined && !channel.ended) throw new UpgradeError('busy', `generation ${channel.mark.generation - 1} has not left yet: it is still answering`)
+    this.#state = 'upgrading'
+    try {
+      const successor = await this.#bringUp(options.signal)
+      const { pid, generation } = successor
+      successor.say('COMMIT', '1')
+      successor.unref()
+      this.#parts.settings.log(`generation ${generation} serves as pid ${pid}; pid ${process.pid} drains`)
+      void this.#leave('replaced', this.#parts.settings.exit)
+      return { pid, generation }
+    } catch (error) {
+      // The state may have become another while the attempt was under way.
+      if (this.describe().state === 'upgrading') {
+        this.#state = 'serving'
+        await this.#takeBack()
+      }
+      throw error
+    }
+  }
+
+  async #bringUp(signal: AbortSignal | undefined): Promise<Successor> {
+    const { listeners, launch, settings } = this.#parts
+    const successor = await attempt({
+      launch: { ...launch, cwd: settings.cwd ?? launch.cwd },
+      sockets: listeners.passed(),
+      mark: { generation: this.generation + 1, by: 'predecessor', paths: listeners.paths() },
+      limits: { startMs: settings.startTimeoutMs, settleMs: settings.settleMs, confirmMs: settings.confirmMs },
+      signal: signal === undefined ? this.#noMoreUpgrades.signal : AbortSignal.any([signal, this.#noMoreUpgrades.signal]),
+    })
+    // Before this process may end: systemd takes the end of the main process for the end of the service.
+    await this.#tellMain(successor.pid)
+    if (successor.exit === undefined && !this.#noMoreUpgrades.signal.aborted) return successor
+    await this.#tellMain(process.pid)
+    successor.kill()
+    await successor.exited
+    if (this.#noMoreUpgrades.signal.aborted) throw new UpgradeError('aborted', 'this process was told to leave')
+    throw new UpgradeError('exited', `the successor (pid ${successor.pid}) ended as it was confirmed`)
+  }
+
+  #notNow(): UpgradeError {
+    switch (this.#state) {
+      case 'upgrading':
+        return new UpgradeError('busy', 'an upgrade is under way')
+      case 'starting':
+        return new UpgradeError('busy', 'this process does not serve yet')
+      default:
+        return new UpgradeError('busy', this.#state === 'draining' ? 'this process drains and will leave' : 'this process serves no more')
+    }
+  }
+
+  /** What the successor that failed may have made its own. */
+  async #takeBack(): Promise<void> {
+    try {
+      this.#pidFile?.restore()
+      await this.#control?.restore()
+    } catch (error) {
+      this.#parts.settings.log((error as Error).message)
+    }
+  }
+
+  #tellMain(pid: number): Promise<void> {
+    const { env } = this.#parts.launch
+    if (this.#parts.channel?.mark.by === 'front' || this.#parts.underGracer) return Promise.resolve()
+    return tellMainPid(env['NOTIFY_SOCKET'], pid, env['PATH']).then((problem) => {
+      if (problem !== undefined) this.#parts.settings.log(problem)
+    })
+  }
+
+  close(options: { readonly signal?: AbortSignal } = {}): Promise<DrainReport> {
+    if (options.signal?.aborted === true) this.#hurry.abort()
+    else options.signal?.addEventListener('abort', () => this.#hurry.abort(), { once: true })
+    return this.#leave('told', false)
+  }
+
+  #leave(why: 'told' | 'replaced', exit: boolean): Promise<DrainReport> {
+    this.#leaving ??= this.#drain(why, exit && this.#parts.settings.exit)
+    return this.#leaving
+  }
+
+  async #drain(why: 'told' | 'replaced', exit: boolean): Promise<DrainReport> {
+    const { listeners, settings, notifier, channel, underGracer } = this.#parts
+    this.#state = 'draining'
+    this.#noMoreUpgrades.abort('this process was told to leave')
+    if (underGracer || channel?.mark.by === 'front') notifier.stopping()
+    try {
+      settings.onDrain()
+    } catch (error) {
+      settings.log(`onDrain failed: ${(error as Error).message}`)
+    }
+    if (why === 'told' && channel?.mark.by !== 'front') await listeners.unlink()
+    const report = await listeners.drain({ timeoutMs: settings.drainTimeoutMs, signal: this.#hurry.signal })
+    await this.#control?.close()
+    this.#pidFile?.remove()
+    await this.#afterDrain(report)
+    settings.log(drainText(process.pid, report))
+    this.#state = 'closed'
+    this.#removeSignals()
+    channel?.stream.destroy()
+    setCurrentProgram(undefined)
+    this.#closed(report)
+    if (exit) process.exit(0)
+    return report
+  }
+
+  async #afterDrain(report: DrainReport): Promise<void> {
+    const { onClose, log } = this.#parts.settings
+    const late = new Promise<void>((resolve) => {
+      setTimeout(() => {
+        log(`onClose has not come to its end within ${closeMs} ms; leaving without it`)
+        resolve()
+      }, closeMs).unref()
+    })
+    try {
+      await Promise.race([onClose(report), late])
+    } catch (error) {
+      log(`onClose failed: ${(error as Error).message}`)
+    }
+  }
+}
+
+/** Ready, and held back until the other side says TAKE. With that one gone nobody serves: then it is time as well. */
+function untilTaken(channel: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      channel.events.off('line', onLine)
+      channel.events.off('end', done)
+      channel.unref()
+      resolve()
+    }
+    const onLine = (key: string): void => {
+      if (key === 'TAKE') done()
+    }
+    channel.events.on('line', onLine)
+    channel.events.on('end', done)
+    channel.ref()
+    if (channel.ended) return done()
+    channel.stream.write('READY=1\n')
+  })
+}
