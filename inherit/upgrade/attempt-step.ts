@@ -38,6 +38,7 @@ export type AttemptEffect =
   | { readonly type: 'extend'; readonly ms: number }
   | { readonly type: 'say'; readonly key: string; readonly value: string }
   | { readonly type: 'commit' }
+  /** `reason` goes on from "the successor". */
   | { readonly type: 'fail'; readonly code: UpgradeFailure; readonly reason: string }
 
 export interface AttemptLimits {
@@ -59,14 +60,14 @@ export function attemptStep(state: AttemptState, event: AttemptEvent, limits: At
     case 'line':
       return onLine(state, event.key, event.value, limits)
     case 'garbage':
-      return failed('protocol', 'it wrote something to the notify descriptor that is no line of KEY=value')
+      return failed('protocol', 'wrote something to the notify descriptor that is no line of KEY=value')
     case 'mute':
       // Who serves without the protocol may close it.
       return state.phase === 'confirming' && !state.speaks ? [state, nothing] : [state, [{ type: 'timer', timer: 'mute', ms: muteMs }]]
     case 'exited':
-      return failed('exited', `it ended with ${event.signal ?? `exit code ${event.code ?? '?'}`} ${whenExited[state.phase]}`)
+      return failed('exited', `ended with ${event.signal ?? `exit code ${event.code ?? '?'}`} ${whenExited[state.phase]}`)
     case 'abort':
-      return failed('aborted', event.reason)
+      return failed('aborted', `was ended: ${event.reason}`)
     case 'timer':
       return onTimer(state, event.timer, limits)
   }
@@ -83,19 +84,19 @@ function onLine(state: Running, key: string, value: string, limits: AttemptLimit
   switch (key) {
     case 'UPGRADE_PROTOCOL':
       if (state.phase !== 'starting' || value !== protocolVersion) {
-        return failed('protocol', value === protocolVersion ? 'it began to speak twice' : `it speaks version ${value} of the upgrade protocol, and this process version ${protocolVersion}: stop the service and start it anew`)
+        return failed('protocol', value === protocolVersion ? 'began to speak twice' : `speaks version ${value} of the upgrade protocol, and this process version ${protocolVersion}: stop the service and start it anew`)
       }
       return [{ phase: 'starting', speaks: true }, nothing]
     case 'READY':
       if (state.phase !== 'starting') return [state, nothing]
-      if (value !== '1') return failed('protocol', `it said READY=${value}, expected READY=1`)
+      if (value !== '1') return failed('protocol', `said READY=${value}, expected READY=1`)
       return [{ ...state, phase: 'settling' }, [{ type: 'timer', timer: 'settle', ms: limits.settleMs }]]
     case 'SERVING':
-      if (state.phase !== 'taking') return failed('protocol', 'it said SERVING before it was told to')
+      if (state.phase !== 'taking') return failed('protocol', 'said SERVING before it was told to')
       return confirming(state, limits)
     case 'EXTEND_TIMEOUT_USEC': {
       const ms = Number(value) / 1000
-      return Number.isFinite(ms) && ms >= 0 ? [state, [{ type: 'extend', ms }]] : failed('protocol', `it said EXTEND_TIMEOUT_USEC=${value}, which is no number`)
+      return Number.isFinite(ms) && ms >= 0 ? [state, [{ type: 'extend', ms }]] : failed('protocol', `said EXTEND_TIMEOUT_USEC=${value}, which is no number`)
     }
     default:
       // STATUS, STOPPING and whatever sd_notify(3) will have.
@@ -113,14 +114,14 @@ function onTimer(state: Running, timer: AttemptTimer, limits: AttemptLimits): re
     case 'start':
       return state.phase === 'confirming' ? [state, nothing] : failed('timeout', `${whatIsAwaited[state.phase]} within ${limits.startMs} ms`)
     case 'mute':
-      return failed('protocol', 'it closed the notify descriptor and lives on')
+      return failed('protocol', 'closed the notify descriptor and lives on')
   }
 }
 
 const whatIsAwaited = {
-  starting: 'it did not say that it is ready',
-  settling: 'it did not come to serve',
-  taking: 'it was told to accept connections and did not say that it does',
+  starting: 'did not say that it is ready',
+  settling: 'did not come to serve',
+  taking: 'was told to accept connections and did not say that it does',
 } as const
 
 function confirming(state: Running, limits: AttemptLimits): readonly [AttemptState, readonly AttemptEffect[]] {

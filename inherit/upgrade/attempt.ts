@@ -183,7 +183,7 @@ class Attempt {
     killGroup(pid)
     await Promise.race([this.#successor.exited, delay(killedMs)])
     const lines = this.#lines.length > 0 ? this.#lines : await this.#tail.lines()
-    this.#reject(new UpgradeError(code, `the successor (pid ${pid}) is not used: ${reason}`, { lines }))
+    this.#reject(new UpgradeError(code, `the successor (pid ${pid}) ${reason}`, { lines }))
   }
 }
 

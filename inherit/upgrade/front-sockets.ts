@@ -12,6 +12,8 @@ import type { NamedSpec } from './listeners.ts'
 import type { ListenerDescription } from './upgradable.ts'
 
 interface HeldSocket extends PassedSocket {
+  /** It was handed down. */
+  readonly given: boolean
   readonly description: ListenerDescription
   close(): Promise<void>
 }
@@ -40,6 +42,10 @@ export class FrontSockets {
     return Object.fromEntries(this.#sockets.flatMap(({ name, description }) => (description.filename === null ? [] : [[name, description.filename] as const])))
   }
 
+  given(): string[] {
+    return this.#sockets.filter((socket) => socket.given).map(({ name }) => name)
+  }
+
   describe(): ListenerDescription[] {
     return this.#sockets.map((socket) => socket.description)
   }
@@ -54,14 +60,14 @@ function inherited({ name, named, options }: NamedSpec): HeldSocket | undefined 
   if (socket === undefined) return undefined
   const { fd, address, handle } = socket
   const addr = address === null ? null : describeAddress(address.host, address.port)
-  return { name, fd, description: { name, addr, fd, filename: options.path ?? null }, close: () => Promise.resolve(handle.close()) }
+  return { name, fd, given: true, description: { name, addr, fd, filename: options.path ?? null }, close: () => Promise.resolve(handle.close()) }
 }
 
 async function bindTcp(name: string, options: ListenOptions): Promise<HeldSocket> {
   const { port = 0 } = options
   const host = options.host === undefined ? undefined : net.isIP(options.host) === 0 ? (await lookup(options.host)).address : options.host
   const socket = host === undefined ? bindEverywhere(port) : bindWithoutAccepting(host, port)
-  return { name, fd: socket.fd, description: { name, addr: describeAddress(socket.host, socket.port), fd: socket.fd, filename: null }, close: () => Promise.resolve(socket.close()) }
+  return { name, fd: socket.fd, given: false, description: { name, addr: describeAddress(socket.host, socket.port), fd: socket.fd, filename: null }, close: () => Promise.resolve(socket.close()) }
 }
 
 /** As node:net: on :: , which takes IPv4 too, or on 0.0.0.0 where the machine has no IPv6. */
@@ -86,7 +92,7 @@ async function bindUnix(name: string, path: string): Promise<HeldSocket> {
   const { fd, close } = bound as ReturnType<typeof bindPath>
   const { ino } = await lstat(path)
   return {
-    name, fd, description: { name, addr: null, fd, filename: path },
+    name, fd, given: false, description: { name, addr: null, fd, filename: path },
     close: async () => {
       if ((await lstat(path).catch(() => undefined))?.ino === ino) await rm(path, { force: true })
       close()

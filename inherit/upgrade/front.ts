@@ -71,13 +71,13 @@ class Front implements Upgradable {
 
   describe(): Description {
     const state = this.#stopping.signal.aborted ? 'draining' : this.#attempting !== undefined ? (this.#current === undefined ? 'starting' : 'upgrading') : 'serving'
-    return { pid: this.#current?.pid ?? process.pid, generation: this.#current?.generation ?? 0, state, listeners: this.#sockets.describe() }
+    return { pid: this.#current?.pid ?? process.pid, generation: this.#current?.generation ?? 0, state, leaving: this.#old?.pid ?? null, listeners: this.#sockets.describe() }
   }
 
   async upgrade({ signal }: UpgradeOptions = {}): Promise<Upgraded> {
     if (this.#stopping.signal.aborted) throw new UpgradeError('busy', 'the program drains and will leave')
     if (this.#attempting !== undefined) throw new UpgradeError('busy', this.#current === undefined ? 'the program is being started' : 'an upgrade is under way')
-    if (this.#old !== undefined) throw new UpgradeError('busy', `generation ${this.#old.generation} has not left yet: it is still answering`)
+    if (this.#old !== undefined) throw new UpgradeError('busy', `generation ${this.#old.generation} (pid ${this.#old.pid}) has not left yet: it is still answering`)
     const { settleMs, confirmMs, log } = this.#settings
     const before = this.#current
     try {
@@ -98,7 +98,7 @@ class Front implements Upgradable {
       const successor = await attempt({
         launch: this.#launch,
         sockets: this.#sockets.passed(),
-        mark: { generation: this.#generation + 1, by: 'front', paths: this.#sockets.paths() },
+        mark: { generation: this.#generation + 1, by: 'front', pid: process.pid, paths: this.#sockets.paths(), given: this.#sockets.given() },
         limits: { startMs: this.#settings.startTimeoutMs, ...times },
         signal: AbortSignal.any([attempting.signal, this.#stopping.signal, ...(signal === undefined ? [] : [signal])]),
         onLine: (key, value, from) => this.#onWord(key, value, from),

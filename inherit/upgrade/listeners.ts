@@ -34,6 +34,8 @@ export interface NamedSpec {
 interface Listener extends NamedSpec {
   readonly server: net.Server
   inherited: InheritedSocket | undefined
+  /** Its address was decided outside the program. */
+  given: boolean
   address: ListenAddress | undefined
   /** Of the path of a unix socket, to know whether it is still this one's. */
   inode: number | undefined
@@ -67,13 +69,14 @@ export class Listeners {
   readonly #listeners: Listener[]
 
   constructor(target: ServeTarget, options: ListenOptions) {
-    this.#listeners = specsOf(target, options).map((spec) => ({ ...spec, server: serverOf(target, spec.name), inherited: undefined, address: undefined, inode: undefined }))
+    this.#listeners = specsOf(target, options).map((spec) => ({ ...spec, server: serverOf(target, spec.name), inherited: undefined, given: false, address: undefined, inode: undefined }))
   }
 
   /** Takes up what was handed down, without accepting on it, closes what nobody wants of it, and binds the rest. */
   async prepare(sockets: InheritedSockets, mark: Mark | undefined, log: (line: string) => void): Promise<void> {
     for (const listener of this.#listeners) {
       listener.inherited = mark === undefined ? this.#fromOutside(sockets, listener) : fromGeneration(sockets, listener, mark, log)
+      listener.given = listener.inherited !== undefined && (mark === undefined || mark.given.includes(listener.name))
     }
     sockets.closeUnused()
     for (const listener of this.#listeners) {
@@ -117,6 +120,10 @@ export class Listeners {
     return Object.fromEntries(this.#listeners.flatMap(({ name, address }) => (typeof address?.path === 'string' ? [[name, address.path] as const] : [])))
   }
 
+  given(): string[] {
+    return this.#listeners.filter((listener) => listener.given).map(({ name }) => name)
+  }
+
   describe(): ListenerDescription[] {
     return this.#listeners.map(({ name, server, address }) => ({
       name,
@@ -148,7 +155,7 @@ export class Listeners {
 /** From another generation: by name. An address that the new code no longer wants is bound anew; under a front it stays. */
 function fromGeneration(sockets: InheritedSockets, { name, options }: NamedSpec, mark: Mark, log: (line: string) => void): InheritedSocket | undefined {
   const found = sockets.take({ name })
-  if (found === undefined || fits(found, options, mark.paths[name])) return found
+  if (found === undefined || mark.given.includes(name) || fits(found, options, mark.paths[name])) return found
   const is = found.address === null ? mark.paths[name] : describeAddress(found.address.host, found.address.port)
   if (mark.by === 'front') {
     log(`"${name}" stays on ${is}: the parent in front holds it. Restart the service to change the address`)

@@ -7,8 +7,12 @@ export interface Mark {
   readonly generation: number
   /** Who starts it: the generation before, or the parent with the constant pid that stays in front. */
   readonly by: 'predecessor' | 'front'
+  /** Of the process that starts it. */
+  readonly pid: number
   /** Paths of the unix sockets handed down, by the name of the socket: they cannot be read from a descriptor. */
   readonly paths: Readonly<Record<string, string>>
+  /** Names of those that came from systemd, say: their address is not for the program to change. */
+  readonly given: readonly string[]
 }
 
 export function writeMark(mark: Mark): string {
@@ -25,7 +29,7 @@ export function readMark(text: string | undefined): Mark | undefined {
     return undefined
   }
   if (value === null || typeof value !== 'object') return undefined
-  const { generation, by, paths } = value
-  if (!Number.isSafeInteger(generation) || (by !== 'predecessor' && by !== 'front') || typeof paths !== 'object') return undefined
-  return { generation: generation as number, by, paths }
+  const { generation, by, pid, paths, given } = value
+  if (!Number.isSafeInteger(generation) || (by !== 'predecessor' && by !== 'front') || !Number.isSafeInteger(pid) || typeof paths !== 'object' || !Array.isArray(given)) return undefined
+  return { generation: generation as number, by, pid: pid as number, paths, given }
 }

@@ -79,7 +79,13 @@ export class Program implements Running {
   }
 
   describe(): Description {
-    return { pid: process.pid, generation: this.generation, state: this.#state, listeners: this.#parts.listeners.describe() }
+    return { pid: process.pid, generation: this.generation, state: this.#state, leaving: this.#predecessor, listeners: this.#parts.listeners.describe() }
+  }
+
+  /** The generation before, until it has left. */
+  get #predecessor(): number | null {
+    const { channel } = this.#parts
+    return channel !== undefined && channel.mark.by === 'predecessor' && !channel.ended ? channel.mark.pid : null
   }
 
   async start(): Promise<void> {
@@ -89,8 +95,9 @@ export class Program implements Running {
       channel?.stream.write(`UPGRADE_PROTOCOL=${protocolVersion}\n`)
       await listeners.prepare(ownSockets(), channel?.mark, settings.log)
       if (channel !== undefined) await untilTaken(channel)
-      await this.#control?.open()
+      // In the turn in which the first generation has bound: before it has seen a connection.
       this.#pidFile?.write()
+      await this.#control?.open()
       await listeners.accept(channel?.mark)
     } catch (error) {
       setCurrentProgram(undefined)
@@ -156,7 +163,7 @@ export class Program implements Running {
     }
     if (this.#state !== 'serving') throw this.#notNow()
     if (channel?.mark.by === 'front') return askFront(channel, options.signal)
-    if (channel !== undefined && !channel.ended) throw new UpgradeError('busy', `generation ${channel.mark.generation - 1} has not left yet: it is still answering`)
+    if (this.#predecessor !== null) throw new UpgradeError('busy', `generation ${this.generation - 1} (pid ${this.#predecessor}) has not left yet: it is still answering`)
     this.#state = 'upgrading'
     try {
       const successor = await this.#bringUp(options.signal)
@@ -181,7 +188,7 @@ export class Program implements Running {
     const successor = await attempt({
       launch: { ...launch, cwd: settings.cwd ?? launch.cwd },
       sockets: listeners.passed(),
-      mark: { generation: this.generation + 1, by: 'predecessor', paths: listeners.paths() },
+      mark: { generation: this.generation + 1, by: 'predecessor', pid: process.pid, paths: listeners.paths(), given: listeners.given() },
       limits: { startMs: settings.startTimeoutMs, settleMs: settings.settleMs, confirmMs: settings.confirmMs },
       signal: signal === undefined ? this.#noMoreUpgrades.signal : AbortSignal.any([signal, this.#noMoreUpgrades.signal]),
     })

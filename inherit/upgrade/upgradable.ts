@@ -24,6 +24,8 @@ export interface Description {
   readonly pid: number
   readonly generation: number
   readonly state: 'starting' | 'serving' | 'upgrading' | 'draining' | 'closed'
+  /** The pid of the generation before, while it is still answering. */
+  readonly leaving: number | null
   readonly listeners: readonly ListenerDescription[]
 }
 
