@@ -71,8 +71,9 @@ export class Canary {
   /** What the workers tell. Aborts at once where the evidence has reached its limit. */
   take(events: readonly UnitEvent[], atMs: number): StepsEffect | null {
     if (this.over) return null
+    const before = this.#evidence.counted
     for (const event of events) this.#evidence.add(event)
-    return isWorse(this.#evidence, this.settings) ? this.look(atMs) : null
+    return this.#evidence.counted !== before && isWorse(this.#evidence, this.settings) ? this.look(atMs) : null
   }
 
   /** To be called about every second, and whenever one wants to know. */

@@ -44,12 +44,13 @@ export function excludedRatio(tallies: readonly Tally[], error: number): number 
 function logMixture(tallies: readonly Tally[], ratio: number, factors: readonly number[]): number {
   const logs = factors.map((factor) => {
     let sum = 0
+    let onCanary = 0
     for (const { share, canary, stable } of tallies) {
-      const rest = 1 - share
-      const both = Math.log((share * ratio + rest) / (share * ratio * factor + rest))
-      sum += canary * Math.log(factor) + (canary + stable) * both
+      const odds = (share * ratio) / (1 - share)
+      onCanary += canary
+      sum += (canary + stable) * Math.log((odds + 1) / (odds * factor + 1))
     }
-    return sum
+    return sum + onCanary * Math.log(factor)
   })
   const largest = Math.max(...logs)
   return largest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - largest), 0) / logs.length)

@@ -53,6 +53,7 @@ export class Evidence {
   /** The phase that runs, and the one before, of which late replies still come. */
   #phase: PhaseCount
   #last: PhaseCount | null = null
+  #counted = 0
 
   /** @param startedAtMs when the canary began, on the clock of the events; for the warm-up. */
   constructor(metrics: readonly Metric[], limits: EvidenceLimits, startedAtMs: number, journal: EvidenceJournal | null = null) {
@@ -125,6 +126,7 @@ export class Evidence {
       return
     }
     if (isNew && address !== undefined) this.#addresses.count(address)
+    this.#counted += 1
     for (const { name } of bad) {
       const tallies = this.#tallies.get(name)
       if (tallies !== undefined) addTo(tallies, chance, arm)
@@ -133,6 +135,11 @@ export class Evidence {
 
   tallies(metric: MetricName): readonly Tally[] {
     return [...(this.#tallies.get(metric)?.values() ?? [])]
+  }
+
+  /** Rises whenever evidence has come in: as long as it does not, the verdict cannot have become worse. */
+  get counted(): number {
+    return this.#counted
   }
 
   /** The phase that runs. */
