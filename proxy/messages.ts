@@ -1,3 +1,4 @@
+import type { UnitEvent } from './canary/unit-event.ts'
 import type { ProposedRoute, ReleaseId, ServiceName, Table } from './table.ts'
 import type { ReleaseFigures, ServiceFigures, WorkerLedger } from './figures.ts'
 
@@ -81,6 +82,8 @@ export type FromWorker =
   | { readonly type: 'forgotten'; readonly figures: ReleaseFigures }
   /** A dial to live failed and the fallback was used; `number` is the table's. */
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
+  /** What the verdict on a canary is to know of its requests. `dropped`: what found no room since the last word. */
+  | { readonly type: 'evidence'; readonly release: ReleaseId; readonly events: readonly UnitEvent[]; readonly dropped: number }
   | { readonly type: 'alive' }
 
 export interface BackendInfo {
@@ -141,6 +144,7 @@ export type ToAgent =
   | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null }
   | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
+  | { readonly type: 'evidence'; readonly release: ReleaseId; readonly events: readonly UnitEvent[]; readonly dropped: number }
   | ({ readonly type: 'figures'; readonly request: number; readonly figures: readonly ServiceFigures[]; readonly workers: readonly number[] } & MasterFacts)
   /** Undo what is before its flip, take nothing new, then say `quiesced`. */
   | { readonly type: 'quiesce' }
@@ -152,6 +156,8 @@ export type FromAgent =
   | { readonly type: 'ready' }
   | { readonly type: 'alive' }
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
+  /** What the last route of the service named as safe, at once. The route that follows says the same. */
+  | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
   | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
   | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
   | { readonly type: 'drain'; readonly epoch: number; readonly release: ReleaseId; readonly order: DrainOrder; readonly deadlines: DrainDeadlines }

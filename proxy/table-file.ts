@@ -1,4 +1,5 @@
 import { readJson, replaceFile } from './atomic-file.ts'
+import { isCanaryRoute } from './canary/route.ts'
 import { keyFromFile } from './release-key.ts'
 import { emptyTable, type Route, type Table, type Target } from './table.ts'
 
@@ -34,11 +35,15 @@ function isTable(value: unknown): value is Table {
 
 function isRoute(value: unknown): value is Route {
   if (typeof value !== 'object' || value === null) return false
-  const { service, since, state, live, fallback, settings } = value as Partial<Route>
+  const { service, since, state, live, fallback, canary, settings } = value as Partial<Route>
   return (
     typeof service === 'string' && Number.isSafeInteger(since) && (state === 'serving' || state === 'holding' || state === 'down') &&
-    isTarget(live) && isTarget(fallback) && typeof settings?.holdMax === 'number' && typeof settings.holdTimeoutMs === 'number'
+    isTarget(live) && isTarget(fallback) && isCanary(canary) && typeof settings?.holdMax === 'number' && typeof settings.holdTimeoutMs === 'number'
   )
+}
+
+function isCanary(value: unknown): boolean {
+  return value === null || value === undefined || (isCanaryRoute(value) && isTarget(value.target))
 }
 
 function isTarget(value: unknown): value is Target | null {

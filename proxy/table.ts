@@ -1,3 +1,4 @@
+import { raises, type CanaryRoute } from './canary/route.ts'
 import type { ReleaseId } from './release-key.ts'
 
 /**
@@ -40,6 +41,8 @@ export interface Route {
   readonly live: Target | null
   /** During bake: the last confirmed release, used at once by a worker whose dial to `live` fails. */
   readonly fallback: Target | null
+  /** A release that a share of the visitors is sent to, beside `live`. */
+  readonly canary?: CanaryRoute | null
   /** Why the state is not 'serving', as one sentence for the client. */
   readonly reason: string | null
   readonly settings: RouteSettings
@@ -66,24 +69,43 @@ export type ProposedRoute = Omit<Route, 'since'>
 export function withRoute(table: Table, epoch: number, proposed: ProposedRoute): Table {
   const number = table.number + 1
   const before = routeOf(table, proposed.service)
-  const since = before !== undefined && !movesTraffic(before, proposed) ? before.since : number
+  const since = before !== undefined && !movesLive(before, proposed) ? before.since : number
   const others = table.routes.filter((other) => other.service !== proposed.service)
   return { epoch, number, routes: [...others, { ...proposed, since }] }
 }
 
-/** Does the change move requests from one release to another? Then it needs the prepare phase. */
+/**
+ * Does the change move requests from one release to another, or visitors to the canary? Then it needs the prepare phase.
+ * Taking them back from a canary does not: that must wait for nobody.
+ */
 export function movesTraffic(before: Route | undefined, after: ProposedRoute): boolean {
   if (before === undefined) return false
+  return movesLive(before, after) || raises(before.canary, after.canary)
+}
+
+function movesLive(before: Route, after: ProposedRoute): boolean {
   return before.live?.release !== after.live?.release || before.live?.port !== after.live?.port
+}
+
+/** The table without its canaries: what holds where nobody judges them. */
+export function withoutCanaries(table: Table): Table {
+  if (table.routes.every((route) => (route.canary ?? null) === null)) return table
+  return { ...table, routes: table.routes.map((route) => ({ ...route, canary: null })) }
+}
+
+/** The releases that new requests go to in the usual course of things. */
+export function servedBy(route: Route): ReleaseId[] {
+  return [route.live?.release, route.canary?.target.release].filter((release) => release !== undefined)
 }
 
 /**
  * The table a new master may begin with: the old one's targets may be dead and their ports taken by strangers,
- * so every target whose release is not known to run is left out, and a service without a live one is held.
+ * so every target whose release is not known to run is left out, and a service without a live one is held. A canary is
+ * never taken over: what it was on trial for, nobody watched meanwhile.
  */
 export function withoutDeadTargets(table: Table, epoch: number, runs: (target: Target) => boolean): Table {
   const number = table.number + 1
-  const routes = table.routes.map((route): Route => {
+  const routes = withoutCanaries(table).routes.map((route): Route => {
     const live = route.live !== null && runs(route.live) ? route.live : null
     const fallback = route.fallback !== null && runs(route.fallback) ? route.fallback : null
     if (live !== null) return { ...route, fallback }

@@ -1,3 +1,4 @@
+import type { Assignment, HasVisitor } from './canary/visitor.ts'
 import type { ReleaseId, Target } from './table.ts'
 
 /**
@@ -32,6 +33,8 @@ export interface Visit {
   /** The number of the table by which it was picked. */
   readonly tableNumber: number
   readonly kind: VisitKind
+  /** What a canary made of the request; null: there is none. */
+  readonly assigned: Assignment | null
   /**
    * Says that the request has become long-lived. `onGrace` is called at most once, when the grace of that kind is over:
    * a stream is then ended after a blank line, a WebSocket gets a close frame at a frame boundary: 1001, or the code said.
@@ -51,8 +54,8 @@ export interface Visit {
 
 /** Why a request gets no release. */
 export interface Refusal {
-  readonly status: 404 | 500 | 503
-  readonly code: 'no-service' | 'no-release' | 'hold-timeout' | 'hold-full' | 'new-code-failed'
+  readonly status: 400 | 404 | 500 | 503
+  readonly code: 'override' | 'no-service' | 'no-release' | 'hold-timeout' | 'hold-full' | 'new-code-failed'
   /** One sentence for the client. */
   readonly reason: string
   readonly retryAfterSeconds: number | null
@@ -78,6 +81,8 @@ export interface PickRequest {
   readonly service: string
   readonly arrivedAt: bigint
   readonly failed: ReadonlySet<ReleaseId> | null
+  /** Who asks, for a canary; absent: sent to none. */
+  readonly asker?: HasVisitor
   picked(visit: Visit): void
   refused(refusal: Refusal): void
 }

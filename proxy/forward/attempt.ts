@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
 import type { Socket } from 'node:net'
+import { isMarkedPublic, setVisit } from '../canary/visit-cookie.ts'
 import type { Visit, VisitEnd } from '../visit.ts'
 import { dial } from './dial.ts'
 import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
@@ -144,6 +145,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     // A reply before the whole request: the rest of the request would stand where the next one begins.
     if (!req.complete) res.shouldKeepAlive = false
     this.#owner.replying()
+    this.#tellVisit(head.fields)
     let reply: Reply
     try {
       const rewrite = this.#house.rewriter === null ? null : this.#house.rewriter.reply(req, status, head.fields, this.visit.release)
@@ -215,6 +217,14 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     this.#counted = true
     const { socket } = upstream
     this.visit.moved(socket.bytesWritten - upstream.writtenBefore, socket.bytesRead - upstream.readBefore)
+  }
+
+  /** A visitor of a canary gets gracer's cookie with its first reply that is for itself alone. */
+  #tellVisit(fields: string[]): void {
+    const { assigned } = this.visit
+    if (assigned === null || assigned.newVisit === null || isMarkedPublic(fields)) return
+    const isSecure = /^https(?:$|[\s,])/.test(String(this.#client.fields['X-Forwarded-Proto']))
+    fields.push('Set-Cookie', setVisit(assigned.canary.secret, assigned.newVisit, isSecure))
   }
 
   #send(upstream: Upstream): void {

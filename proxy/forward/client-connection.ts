@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { newMemo, type VisitorMemo } from '../canary/visitor.ts'
 import { closeGently } from './gentle-close.ts'
 
 /** One request on a client's connection, as its connection sees it. */
@@ -25,6 +26,7 @@ export class ClientConnection {
   readonly #occupants: Occupant[] = []
   #closing = false
   #lastWords: string | null = null
+  #visitor: VisitorMemo | null = null
 
   constructor(socket: Socket) {
     this.socket = socket
@@ -45,6 +47,11 @@ export class ClientConnection {
   /** No request that comes from now on is taken up; the client learns it from `Connection: close` or from FIN. */
   get closing(): boolean {
     return this.#closing
+  }
+
+  /** Who came on it last, for a canary. */
+  get visitor(): VisitorMemo {
+    return (this.#visitor ??= newMemo())
   }
 
   get busy(): boolean {

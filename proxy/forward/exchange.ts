@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Visitor, type HasVisitor } from '../canary/visitor.ts'
 import { numberOfKey, type ReleaseId } from '../release-key.ts'
 import type { PendingPick, Visit, VisitEnd } from '../visit.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
@@ -8,7 +9,8 @@ import type { EarlyBytes } from './early-bytes.ts'
 import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
 import { writeRefusal, type FrontReply } from './refusal.ts'
 import type { Rejected, Understood } from './request-checks.ts'
-import { requestFields, type Origin } from './request-fields.ts'
+import { isNearby } from './forwarded.ts'
+import { clientAddress, requestFields, type Origin } from './request-fields.ts'
 
 /**
  * A failed dial is picked again; the picker holds the next try back while there is nothing else to try, and ends the
@@ -19,7 +21,7 @@ const maxDials = 1_000
 const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /** One client's request, from its checked head to the end of its reply: picks, tries, tries again, refuses. */
-export class Exchange implements Occupant, AttemptOwner {
+export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   readonly #house: ExchangeHouse
   readonly #connection: ClientConnection
   readonly #req: IncomingMessage
@@ -38,6 +40,8 @@ export class Exchange implements Occupant, AttemptOwner {
   #over = false
   #pending: PendingPick | null = null
   #attempt: Attempt | null = null
+  #origin: Origin | null = null
+  #visitor: Visitor | null = null
 
   /** `early`: what the client sends before its handshake is answered; null for everything but a WebSocket handshake. */
   constructor(house: ExchangeHouse, connection: ClientConnection, req: IncomingMessage, res: ServerResponse, early: EarlyBytes | null) {
@@ -62,6 +66,7 @@ export class Exchange implements Occupant, AttemptOwner {
       req: this.#req, res: this.#res, connection: this.#connection, early: this.#early, seen, fields,
       repeatable: seen.body === 'none' && safe.has(this.#req.method ?? ''),
     }
+    this.#origin = origin
     this.#pick(this.#client)
   }
 
@@ -86,6 +91,19 @@ export class Exchange implements Occupant, AttemptOwner {
     this.replying()
     write(this.#req, this.#res)
     this.#req.resume()
+  }
+
+  visitor(): Visitor {
+    if (this.#visitor !== null) return this.#visitor
+    const client = this.#client as ClientSide
+    const address = clientAddress(client.fields, this.#origin as Origin)
+    return (this.#visitor = new Visitor({
+      rawHeaders: client.req.rawHeaders,
+      clientAddress: address,
+      isTelling: !isNearby(address),
+      memo: client.connection.visitor,
+      isPlain: client.repeatable && client.early === null && client.req.method !== 'OPTIONS',
+    }))
   }
 
   get received(): boolean {
@@ -185,6 +203,7 @@ export class Exchange implements Occupant, AttemptOwner {
       service: this.#service,
       arrivedAt: this.#arrivedAt,
       failed: this.#failed,
+      asker: this,
       picked: (visit: Visit) => {
         answered = true
         this.#pending = null

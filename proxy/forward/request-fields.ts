@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { withoutOwnCookies } from '../canary/cookies.ts'
 import { addForwarded, type Claims } from './forwarded.ts'
 import type { Understood } from './request-checks.ts'
 
@@ -62,6 +63,11 @@ export function requestFields(raw: readonly string[], seen: Understood, origin: 
     }
     if (lower.startsWith('gracer-') || lower.startsWith('x-gracer-')) continue
     if (seen.nominated.length > 0 && seen.nominated.includes(lower)) continue
+    if (lower === 'cookie') {
+      const rest = withoutOwnCookies(value)
+      if (rest !== '' || value === '') append(fields, spelling, name, lower, rest)
+      continue
+    }
     append(fields, spelling, name, lower, value)
   }
   if (requestId === null || requestId === '') requestId = randomUUID()
@@ -72,6 +78,13 @@ export function requestFields(raw: readonly string[], seen: Understood, origin: 
     fields['Upgrade'] = 'websocket'
   }
   return { fields, requestId, claimed }
+}
+
+/** Who asks: the peer, or whom a trusted one names last in X-Forwarded-For. */
+export function clientAddress(fields: Fields, origin: Origin): string {
+  if (!origin.trusted) return origin.peer
+  const chain = String(fields['X-Forwarded-For']).split(',')
+  return chain.at(-2)?.trim() ?? origin.peer
 }
 
 function append(fields: Fields, spelling: Map<string, string>, name: string, lower: string, value: string): void {

@@ -9,6 +9,8 @@ export type CommitterInput =
   | { readonly type: 'agent-gone' }
   /** `safe`: where the service's requests go should the agent die while this route is committed; null: they stay. */
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
+  /** The agent judges that what is on trial must go, and has not come to write that down yet: the safe route, at once. */
+  | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
   | { readonly type: 'worker-started'; readonly worker: WorkerId }
   | { readonly type: 'worker-gone'; readonly worker: WorkerId }
   | { readonly type: 'prepared'; readonly worker: WorkerId; readonly flip: number }
@@ -28,8 +30,8 @@ export type CommitterEffect =
 
 export type RefusalCode = 'stale-epoch' | 'busy' | 'worker-mute'
 
-/** The request number of a change that no agent asked for. */
-const noRequest = -1
+/** The request number of a change that no agent waits for. */
+export const noRequest = -1
 
 interface Flip {
   readonly id: number
@@ -68,7 +70,11 @@ export class Committer {
   readonly #workers = new Set<WorkerId>()
   readonly #times: CommitterTimes
   readonly #safe = new Map<ServiceName, ProposedRoute>()
+  /** Services whose safe route the agent has asked for. */
+  readonly #hurried = new Set<ServiceName>()
   #agentLives = false
+  /** Came while a safe route was being told to the workers, which no agent has to know of. */
+  #next: Extract<CommitterInput, { type: 'route' }> | null = null
   #flip: Flip | null = null
   #nextFlip = 1
 
@@ -88,16 +94,22 @@ export class Committer {
       case 'agent-started':
         this.epoch = Math.max(input.epoch, this.epoch)
         this.#agentLives = true
+        this.#next = null
+        this.#hurried.clear()
         this.#undo(effects)
         break
       case 'agent-gone':
         // Nobody waits for the answer, and the next agent shall find a table at rest.
         this.#agentLives = false
+        this.#next = null
         this.#undo(effects)
         this.#nextSafe(effects)
         break
       case 'route':
         this.#begin(input, effects)
+        break
+      case 'go-safe':
+        this.#goSafe(input, effects)
         break
       case 'worker-started':
         this.#join(input.worker, effects)
@@ -128,6 +140,10 @@ export class Committer {
       effects.push({ do: 'refused', epoch, request, code: 'stale-epoch', message: `Epoch ${epoch} is over; the agent of epoch ${this.epoch} decides now.` })
       return
     }
+    if (this.#flip?.request === noRequest && this.#next === null) {
+      this.#next = input
+      return
+    }
     if (this.#flip !== null) {
       effects.push({ do: 'refused', epoch, request, code: 'busy', message: 'Another change of the table is being committed.' })
       return
@@ -143,11 +159,28 @@ export class Committer {
     else this.#commit(flip, effects)
   }
 
-  /** Without an agent nobody judges what is on trial: one service after the other goes to its safe route. */
+  /** Taking visitors back from a canary waits for no prepare, not even for one that would send more of them there. */
+  #goSafe({ epoch, service }: Extract<CommitterInput, { type: 'go-safe' }>, effects: CommitterEffect[]): void {
+    if (epoch !== this.epoch) return
+    this.#hurried.add(service)
+    const flip = this.#flip
+    if (flip?.phase === 'prepare' && flip.route.service === service && flip.request !== noRequest) {
+      this.#undo(effects)
+      effects.push({ do: 'refused', epoch: flip.epoch, request: flip.request, code: 'busy', message: 'The canary is being taken back.' })
+    }
+    this.#nextSafe(effects)
+  }
+
+  /**
+   * Without an agent nobody judges what is on trial: one service after the other goes to its safe route. With one, those
+   * that it has asked for.
+   */
   #nextSafe(effects: CommitterEffect[]): void {
     if (this.#flip !== null) return
     for (const [service, safe] of this.#safe) {
+      if (this.#agentLives && !this.#hurried.has(service)) continue
       this.#safe.delete(service)
+      this.#hurried.delete(service)
       this.#start(this.epoch, noRequest, safe, null, effects)
       return
     }
@@ -168,15 +201,21 @@ export class Committer {
     else {
       this.#flip = null
       effects.push({ do: 'flip-done', epoch: flip.epoch, request: flip.request, longestParkMs: flip.longestParkMs })
-      if (flip.request === noRequest || !this.#agentLives) this.#nextSafe(effects)
+      this.#nextSafe(effects)
+      const next = this.#next
+      if (this.#flip !== null || next === null) return
+      this.#next = null
+      this.#start(next.epoch, next.request, next.route, next.safe ?? null, effects)
     }
   }
 
   #commit(flip: Flip, effects: CommitterEffect[]): void {
     flip.phase = 'commit'
     this.table = withRoute(this.table, this.epoch, flip.route)
-    if (flip.safe === null) this.#safe.delete(flip.route.service)
-    else this.#safe.set(flip.route.service, flip.safe)
+    if (flip.safe === null) {
+      this.#safe.delete(flip.route.service)
+      this.#hurried.delete(flip.route.service)
+    } else this.#safe.set(flip.route.service, flip.safe)
     effects.push({ do: 'write-table', table: this.table })
     for (const worker of this.#workers) {
       flip.waiting.add(worker)

@@ -6,7 +6,7 @@ import { readTableOrEmpty, writeTable } from '../table-file.ts'
 import { withoutDeadTargets, type ReleaseId } from '../table.ts'
 import { AgentProcess } from './agent-process.ts'
 import { Backends } from './backends.ts'
-import { Committer, type CommitterEffect, type CommitterInput, type WorkerId } from './committer.ts'
+import { Committer, noRequest, type CommitterEffect, type CommitterInput, type WorkerId } from './committer.ts'
 import { FiguresSum } from './figures-sum.ts'
 import type { Installation } from './installation.ts'
 import { endOldAgent, Orphans } from './orphans.ts'
@@ -236,6 +236,9 @@ export class Master {
       case 'route':
         this.#commit({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
         break
+      case 'go-safe':
+        this.#commit({ type: 'go-safe', epoch: message.epoch, service: message.service })
+        break
       case 'spawn':
         if (message.epoch !== this.#committer.epoch || this.#shutdown !== null) break
         void this.#backends.spawn(message.order)
@@ -293,6 +296,9 @@ export class Master {
         this.#figures.set(worker, message.ledger)
         if (message.report !== null) this.#reports.said(worker, message.report)
         break
+      case 'evidence':
+        this.#agent.send(message)
+        break
       case 'fell-back':
         this.#agent.send({ type: 'fell-back', service: message.service, release: message.release, number: message.number, error: message.error })
         break
@@ -321,13 +327,13 @@ export class Master {
         this.#writeTable()
         break
       case 'committed':
-        if (effect.epoch === this.#committer.epoch) this.#agent.send({ type: 'committed', request: effect.request, number: effect.number })
+        if (effect.epoch === this.#committer.epoch && effect.request !== noRequest) this.#agent.send({ type: 'committed', request: effect.request, number: effect.number })
         break
       case 'refused':
         this.#agent.send({ type: 'refused', request: effect.request, code: effect.code, message: effect.message })
         break
       case 'flip-done':
-        if (effect.epoch === this.#committer.epoch) this.#agent.send({ type: 'flip-done', request: effect.request, longestParkMs: effect.longestParkMs })
+        if (effect.epoch === this.#committer.epoch && effect.request !== noRequest) this.#agent.send({ type: 'flip-done', request: effect.request, longestParkMs: effect.longestParkMs })
         break
       case 'arm':
         setTimeout(() => this.#commit({ type: 'timeout', flip: effect.flip, phase: effect.phase }), effect.ms)

@@ -1,7 +1,9 @@
+import type { Assignment } from '../canary/visitor.ts'
 import { copyFigures, noFigures, noWaits, type FlipTimes, type ReleaseFigures, type WaitFigures, type WorkerLedger } from '../figures.ts'
 import { observe } from '../histogram.ts'
 import type { ReleaseId, ServiceName, Target } from '../table.ts'
 import type { UpstreamFailure, Visit, VisitEnd, VisitKind } from '../visit.ts'
+import type { WatchedRequest } from './watched-request.ts'
 
 /** Flip times older than this many flips of a service can no longer be overtaken by a request in flight. */
 const flipTimesKept = 16
@@ -23,18 +25,21 @@ export class Ledger {
     this.#onIdle = onIdle
   }
 
-  open(service: ServiceName, target: Target, pick: { viaFallback: boolean; since: number; number: number }, arrivedAtUs: number): Visit {
+  open(service: ServiceName, target: Target, pick: Pick, arrivedAtUs: number): LedgerVisit {
     const entry = this.#entry(service, target.release)
     // A pick of a release that has never passed its health check breaks promise 3.
     if (!target.healthy) this.waits(service).violations += 1
     // A pick of a release that was already reported quiet and never came back would lose it at the stop.
     if (entry.quiet) this.waits(service).violations += 1
-    const times = pick.viaFallback ? null : this.#timesOf(service, pick.since)
+    const assigned = pick.assigned ?? null
+    // A canary is a named exception of promise 2: neither what goes to it nor what it answers says anything of a flip.
+    const isCanary = assigned?.canary.target.release === target.release
+    const times = pick.viaFallback || isCanary ? null : this.#timesOf(service, pick.since)
     if (times !== null && arrivedAtUs > times.lastBegin) times.lastBegin = arrivedAtUs
     entry.figures.inFlight += 1
-    entry.figures.requests += 1
     this.version += 1
-    const visit = new LedgerVisit(this, entry, target, pick.viaFallback, pick.number, times)
+    const visit = new LedgerVisit(this, entry, target, pick, times)
+    visit.figures.requests += 1
     entry.visits.add(visit)
     return visit
   }
@@ -98,10 +103,13 @@ export class Ledger {
     if (visit.kind === 'stream') figures.streams -= 1
     if (visit.kind === 'upgraded') figures.upgraded -= 1
     this.version += 1
-    if (!visit.hasStatus && how !== 'retried' && how !== 'not-sent') figures.statuses[0] = (figures.statuses[0] as number) + 1
+    visit.watched?.ended(how)
+    // What a tester did is in none of these; that it was lost is.
+    const counted = visit.figures
+    if (!visit.hasStatus && how !== 'retried' && how !== 'not-sent') counted.statuses[0] = (counted.statuses[0] as number) + 1
     switch (how) {
       case 'complete':
-        if (visit.kind === 'request' && visit.hasStatus) observe(figures.total, (performance.now() - visit.begunAt) * 1_000)
+        if (visit.kind === 'request' && visit.hasStatus) observe(counted.total, (performance.now() - visit.begunAt) * 1_000)
         if (entry.draining) figures.drained += 1
         if (visit.times !== null) visit.times.firstReply ??= nowUs()
         break
@@ -110,7 +118,7 @@ export class Ledger {
         else figures.streamsEnded += 1
         break
       case 'client-gone':
-        figures.clientGone += 1
+        counted.clientGone += 1
         break
       case 'cut':
         figures.cut += 1
@@ -118,14 +126,14 @@ export class Ledger {
         break
       case 'lost':
         figures.lost += 1
-        if (!visit.hasErrorStatus) figures.errors += 1
+        if (!visit.hasErrorStatus) counted.errors += 1
         break
       case 'retried':
         figures.retried += 1
-        figures.requests -= 1
+        counted.requests -= 1
         break
       case 'not-sent':
-        figures.requests -= 1
+        counted.requests -= 1
         break
     }
     if (figures.inFlight < 0) this.waits(figures.service).violations += 1
@@ -163,6 +171,14 @@ export class Ledger {
   }
 }
 
+/** What the pick says of a visit beside its target. */
+interface Pick {
+  readonly viaFallback: boolean
+  readonly since: number
+  readonly number: number
+  readonly assigned?: Assignment | null
+}
+
 interface ReleaseEntry {
   readonly figures: ReleaseFigures
   readonly visits: Set<LedgerVisit>
@@ -180,6 +196,11 @@ export class LedgerVisit implements Visit {
   readonly viaFallback: boolean
   readonly tableNumber: number
   readonly times: FlipTimes | null
+  readonly assigned: Assignment | null
+  /** The release's; for a tester's visit a copy that nobody reads. */
+  readonly figures: ReleaseFigures
+  /** Set where a canary is judged by it. */
+  watched: WatchedRequest | null = null
   kind: VisitKind = 'request'
   hasStatus = false
   hasErrorStatus = false
@@ -191,13 +212,15 @@ export class LedgerVisit implements Visit {
   #onGrace: ((closeCode?: number) => void) | null = null
   #onCut: (() => void) | null = null
 
-  constructor(ledger: Ledger, entry: ReleaseEntry, target: Target, viaFallback: boolean, tableNumber: number, times: FlipTimes | null) {
+  constructor(ledger: Ledger, entry: ReleaseEntry, target: Target, pick: Pick, times: FlipTimes | null) {
     this.#ledger = ledger
     this.#entry = entry
     this.target = target
-    this.viaFallback = viaFallback
-    this.tableNumber = tableNumber
+    this.viaFallback = pick.viaFallback
+    this.tableNumber = pick.number
     this.times = times
+    this.assigned = pick.assigned ?? null
+    this.figures = this.assigned?.forced === true ? noFigures(entry.figures.service, entry.figures.release) : entry.figures
   }
 
   get release(): ReleaseId {
@@ -220,7 +243,8 @@ export class LedgerVisit implements Visit {
   answered(status: number): void {
     if (this.hasStatus || this.#ended) return
     this.hasStatus = true
-    const { figures } = this.#entry
+    this.watched?.answered(status)
+    const { figures } = this
     // What a backend says beyond 599 is as wrong as a 5xx.
     const level = Math.min(5, Math.max(1, Math.floor(status / 100)))
     figures.statuses[level] = (figures.statuses[level] as number) + 1
@@ -232,7 +256,7 @@ export class LedgerVisit implements Visit {
   }
 
   failed(how: UpstreamFailure): void {
-    const { figures } = this.#entry
+    const { figures } = this
     if (how === 'dial') figures.dialFailed += 1
     else if (how === 'reset') figures.reset += 1
     else figures.badReply += 1
@@ -240,8 +264,8 @@ export class LedgerVisit implements Visit {
   }
 
   moved(bytesToRelease: number, bytesFromRelease: number): void {
-    this.#entry.figures.bytesToRelease += bytesToRelease
-    this.#entry.figures.bytesFromRelease += bytesFromRelease
+    this.figures.bytesToRelease += bytesToRelease
+    this.figures.bytesFromRelease += bytesFromRelease
   }
 
   end(how: VisitEnd): void {

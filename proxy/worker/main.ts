@@ -5,7 +5,8 @@ import { openLog } from '../log.ts'
 import type { ToWorker } from '../messages.ts'
 import { numberOfKey } from '../release-key.ts'
 import { Drains } from './drains.ts'
-import { Ledger } from './ledger.ts'
+import { Evidence } from './evidence.ts'
+import { Ledger, nowUs } from './ledger.ts'
 import { WaitingPicker } from './picker.ts'
 import { PublicSocket } from './public-socket.ts'
 import { WorkerRoutes } from './routes.ts'
@@ -22,10 +23,12 @@ process.title = `gracer worker ${start.index}`
 const sockets = takeUpSockets()
 const routes = new WorkerRoutes()
 const ledger = new Ledger((release) => worker.idle(release))
+const evidence = new Evidence({ send: (batch) => say({ type: 'evidence', ...batch }), nowMs: () => nowUs() / 1_000 })
 const fellBack = new Set<string>()
 const picker = new WaitingPicker({
   routes,
   ledger,
+  evidence,
   workers: start.workers,
   onFallback(service, release, number) {
     // Said once for each table: the agent needs to hear it, not to hear it of every request.
@@ -55,7 +58,7 @@ const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ na
   },
 })
 const worker = new Worker({
-  routes, ledger, picker, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
+  routes, ledger, picker, evidence, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
   listen: () => publicSocket.listen(),
   exit: (code) => process.exit(code),
 })

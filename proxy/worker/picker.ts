@@ -1,6 +1,7 @@
 import type { WaitFigures } from '../figures.ts'
 import type { ReleaseId, ServiceName } from '../table.ts'
 import type { PendingPick, Picker, PickRequest, Refusal } from '../visit.ts'
+import type { Evidence } from './evidence.ts'
 import { nowUs, type Ledger } from './ledger.ts'
 import type { Decision, WorkerRoutes } from './routes.ts'
 
@@ -21,6 +22,8 @@ interface Waiter {
 export interface PickerOptions {
   readonly routes: WorkerRoutes
   readonly ledger: Ledger
+  /** What the verdict on a canary is to know. */
+  readonly evidence?: Evidence
   /** hold.max is for the service over all workers; each takes its share. */
   readonly workers: number
   readonly onFallback: (service: ServiceName, release: ReleaseId, number: number) => void
@@ -39,7 +42,8 @@ export class WaitingPicker implements Picker {
   }
 
   pick(request: PickRequest): PendingPick {
-    const decision = this.#options.routes.decide(request.service, request.failed)
+    if (request.failed !== null && request.asker !== undefined) this.#options.evidence?.failed(request.asker.visitor(), request.failed)
+    const decision = this.#options.routes.decide(request.service, request.failed, request.asker)
     if (decision.kind === 'go') {
       this.#go(request, decision)
       return done
@@ -71,7 +75,7 @@ export class WaitingPicker implements Picker {
     for (const waiter of [...this.#waiters]) {
       if (!this.#waiters.has(waiter)) continue
       // What failed did so under an earlier table, or some time ago: it is no longer held against the release.
-      const decision = this.#options.routes.decide(waiter.request.service, null)
+      const decision = this.#options.routes.decide(waiter.request.service, null, waiter.request.asker)
       switch (decision.kind) {
         case 'go':
           this.#waited(waiter)
@@ -116,6 +120,7 @@ export class WaitingPicker implements Picker {
 
   #go(request: PickRequest, decision: Extract<Decision, { kind: 'go' }>): void {
     const visit = this.#options.ledger.open(request.service, decision.target, decision, Number(request.arrivedAt / 1000n))
+    if (decision.assigned !== null && request.asker?.visitor().hasFailed !== true) visit.watched = this.#options.evidence?.begin(decision.assigned) ?? null
     if (decision.viaFallback) this.#options.onFallback(request.service, decision.target.release, decision.number)
     request.picked(visit)
   }

@@ -1,9 +1,10 @@
+import type { Assignment, HasVisitor } from '../canary/visitor.ts'
 import type { ToWorker } from '../messages.ts'
-import { emptyTable, routeOf, type ReleaseId, type Route, type ServiceName, type Table, type Target } from '../table.ts'
+import { emptyTable, routeOf, servedBy, withoutCanaries, type ReleaseId, type Route, type ServiceName, type Table, type Target } from '../table.ts'
 import type { Refusal } from '../visit.ts'
 
 export type Decision =
-  | { readonly kind: 'go'; readonly target: Target; readonly viaFallback: boolean; readonly since: number; readonly number: number }
+  | { readonly kind: 'go'; readonly target: Target; readonly viaFallback: boolean; readonly since: number; readonly number: number; readonly assigned: Assignment | null }
   /** A flip is being prepared: wait, without a limit of one's own, for its commit or its undoing. */
   | { readonly kind: 'park' }
   /** Nothing can answer now: wait for the next table, up to the hold timeout. */
@@ -72,11 +73,16 @@ export class WorkerRoutes {
   masterVanished(written: Table | null): Applied {
     this.#prepared.clear()
     if (written !== null) this.#adopt(written)
+    // Nobody judges a canary from here on.
+    this.table = withoutCanaries(this.table)
     return { wake: true, replies: [], service: null }
   }
 
-  /** Where a request goes that is picked now. `failed`: releases whose dial has failed for this request under this table. */
-  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null): Decision {
+  /**
+   * Where a request goes that is picked now. `failed`: releases whose dial has failed for this request under this table.
+   * Without an `asker` it is sent to no canary.
+   */
+  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null, asker?: HasVisitor): Decision {
     const route = routeOf(this.table, service)
     if (this.#prepared.has(service)) return { kind: 'park' }
     if (route === undefined) {
@@ -85,9 +91,17 @@ export class WorkerRoutes {
       return { kind: 'refuse', refusal: { status: 404, code: 'no-service', reason: 'No service answers to this host and path.', retryAfterSeconds: null } }
     }
     const { number } = this.table
+    let assigned: Assignment | null = null
+    if (route.canary !== null && route.canary !== undefined && asker !== undefined) {
+      const drawn = asker.visitor().assign(route.canary)
+      if ('refused' in drawn) return { kind: 'refuse', refusal: { status: 400, code: 'override', reason: drawn.refused, retryAfterSeconds: null } }
+      assigned = drawn
+      // A draw whose dial failed is answered by stable.
+      if (drawn.arm === 'canary' && failed?.has(route.canary.target.release) !== true) return { kind: 'go', target: route.canary.target, viaFallback: false, since: route.since, number, assigned }
+    }
     if (route.state === 'serving' && route.live !== null) {
-      if (failed === null || !failed.has(route.live.release)) return { kind: 'go', target: route.live, viaFallback: false, since: route.since, number }
-      if (route.fallback !== null && !failed.has(route.fallback.release)) return { kind: 'go', target: route.fallback, viaFallback: true, since: route.since, number }
+      if (failed === null || !failed.has(route.live.release)) return { kind: 'go', target: route.live, viaFallback: false, since: route.since, number, assigned }
+      if (route.fallback !== null && !failed.has(route.fallback.release)) return { kind: 'go', target: route.fallback, viaFallback: true, since: route.since, number, assigned }
       return { kind: 'hold', route }
     }
     if (route.state === 'down') {
@@ -96,9 +110,9 @@ export class WorkerRoutes {
     return { kind: 'hold', route }
   }
 
-  /** Whether new requests may go to the release, as live or as fallback. */
+  /** Whether new requests may go to the release, as live, as canary or as fallback. */
   mayPick(release: ReleaseId): boolean {
-    return this.table.routes.some((route) => route.live?.release === release || route.fallback?.release === release)
+    return this.table.routes.some((route) => servedBy(route).includes(release) || route.fallback?.release === release)
   }
 
   /** A table never goes back: an older one arrives only from a part that does not know better. */

@@ -4,8 +4,9 @@ import type { Front } from '../forward/front.ts'
 import type { Log } from '../log.ts'
 import { protocolVersion, type DrainDeadlines, type DrainOrder, type FromWorker, type ToWorker } from '../messages.ts'
 import { readTable } from '../table-file.ts'
-import type { ReleaseId } from '../table.ts'
+import { servedBy, type ReleaseId } from '../table.ts'
 import type { Drains } from './drains.ts'
+import type { Evidence } from './evidence.ts'
 import type { Ledger } from './ledger.ts'
 import type { WaitingPicker } from './picker.ts'
 import type { WorkerRoutes } from './routes.ts'
@@ -29,6 +30,7 @@ export interface WorkerParts {
   readonly routes: WorkerRoutes
   readonly ledger: Ledger
   readonly picker: WaitingPicker
+  readonly evidence: Evidence
   readonly drains: Drains
   readonly front: Front
   readonly tableFile: string
@@ -165,8 +167,9 @@ export class Worker {
   }
 
   #tableChanged(): void {
-    const { routes, front, drains, ledger } = this.#parts
-    const live = new Set(routes.table.routes.map((route) => route.live?.release).filter((release) => release !== undefined))
+    const { routes, front, drains, ledger, evidence } = this.#parts
+    const live = new Set(routes.table.routes.flatMap(servedBy))
+    evidence.keep(new Set(routes.table.routes.flatMap((route) => route.canary?.target.release ?? [])))
     for (const release of live) {
       // A worker that leaves ends what it has in its time, whatever is live.
       if (!this.#leaving) drains.cancel(release)

@@ -34,6 +34,7 @@ export async function settled(what: string, value: () => number, ms = 10_000): P
 export class FakeVisit implements Visit {
   readonly target: Target
   readonly viaFallback = false
+  readonly assigned = null
   readonly tableNumber = 1
   kind: VisitKind = 'request'
   status: number | null = null

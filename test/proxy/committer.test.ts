@@ -153,3 +153,68 @@ describe('the safe route', () => {
     expect(live(committer)).toBe('shop/v2')
   })
 })
+
+describe('a canary', () => {
+  const canary = (share: number, salt = 's'): ProposedRoute => ({
+    ...to('shop/v1', 1001),
+    canary: {
+      target: { release: 'shop/v2', host: '127.0.0.1', port: 1002, healthy: true }, share, phase: 1, salt, secret: '', key: null, sticky: 'none',
+      names: { canary: [], stable: [] }, allow: [], slowMs: null, timedFromMs: 0,
+    },
+  })
+  const stable = to('shop/v1', 1001)
+  const route = (request: number, wanted: ProposedRoute): CommitterInput => ({ type: 'route', epoch: 1, request, route: wanted, safe: stable })
+  const shareOf = (committer: Committer): number | undefined => routeOf(committer.table, 'shop')?.canary?.share
+
+  /** A committer with v2 as a canary at 5%. */
+  function withCanary(): Committer {
+    const committer = ready()
+    acknowledge(committer, acknowledge(committer, give(committer, route(2, canary(0.05)))))
+    return committer
+  }
+
+  it('is prepared for where visitors go to it who went to stable before, and at once where they come back', () => {
+    const committer = withCanary()
+    expect(shareOf(committer)).toBe(0.05)
+    expect(kinds(give(committer, route(3, canary(0.25))))).toContain('prepare to 1')
+    const other = withCanary()
+    expect(kinds(give(other, route(3, canary(0.01)))).slice(0, 3)).toEqual(['write-table', 'commit to 1', 'commit to 2'])
+    expect(routeOf(other.table, 'shop')?.since).toBe(routeOf(withCanary().table, 'shop')?.since)
+    expect(kinds(give(ready(), route(3, canary(0)))).slice(0, 1)).toEqual(['write-table'])
+    expect(kinds(give(withCanary(), route(3, canary(0.05, 'another salt'))))).toContain('prepare to 1')
+  })
+
+  it('is taken out by the master when the agent dies, without waiting for anybody', () => {
+    const committer = withCanary()
+    expect(kinds(give(committer, { type: 'agent-gone' })).slice(0, 2)).toEqual(['write-table', 'commit to 1'])
+    expect(shareOf(committer)).toBeUndefined()
+  })
+
+  it('is taken out when the agent says so, before the route that says the same, which is no busy table', () => {
+    const committer = withCanary()
+    const safe = give(committer, { type: 'go-safe', epoch: 1, service: 'shop' })
+    expect(kinds(safe).slice(0, 2)).toEqual(['write-table', 'commit to 1'])
+    expect(shareOf(committer)).toBeUndefined()
+    expect(give(committer, { type: 'route', epoch: 1, request: 3, route: stable })).toEqual([])
+    expect(acknowledge(committer, safe)).toContainEqual({ do: 'committed', epoch: 1, request: 3, number: committer.table.number })
+  })
+
+  it('is taken out also in the middle of a raise: undone before its commit, followed after it', () => {
+    const preparing = withCanary()
+    give(preparing, route(3, canary(0.5)))
+    const effects = give(preparing, { type: 'go-safe', epoch: 1, service: 'shop' })
+    expect(effects).toContainEqual(expect.objectContaining({ do: 'refused', request: 3, code: 'busy' }))
+    expect(shareOf(preparing)).toBeUndefined()
+    const committing = withCanary()
+    const commit = acknowledge(committing, give(committing, route(3, canary(0.5))))
+    give(committing, { type: 'go-safe', epoch: 1, service: 'shop' })
+    acknowledge(committing, commit)
+    expect(shareOf(committing)).toBeUndefined()
+  })
+
+  it('is not touched by the word of an agent that is over, nor by one about another service', () => {
+    const committer = withCanary()
+    expect(give(committer, { type: 'go-safe', epoch: 0, service: 'shop' }, { type: 'go-safe', epoch: 1, service: 'api' })).toEqual([])
+    expect(shareOf(committer)).toBe(0.05)
+  })
+})
