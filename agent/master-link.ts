@@ -24,7 +24,7 @@ const reportMs = 2_000
 export class MasterLink {
   readonly hello: Hello
   readonly #routes = new Map<number, RouteAnswer>()
-  readonly #queue: { readonly route: ProposedRoute; readonly answer: RouteAnswer }[] = []
+  #queue: { readonly route: ProposedRoute; readonly safe: ProposedRoute | null; readonly answer: RouteAnswer }[] = []
   readonly #reports = new Map<number, (figures: Figures | null) => void>()
   #next = 1
   #changing = false
@@ -46,9 +46,18 @@ export class MasterLink {
     sendToParent(message)
   }
 
-  route(route: ProposedRoute, answer: RouteAnswer): void {
-    this.#queue.push({ route, answer })
+  /** `safe`: what the master puts in its place should this agent die, or ask for it. */
+  route(route: ProposedRoute, safe: ProposedRoute | null, answer: RouteAnswer): void {
+    this.#queue.push({ route, safe, answer })
     this.#nextRoute()
+  }
+
+  /** Goes before whatever waits here for the service, which is told that it was refused. */
+  goSafe(service: string): void {
+    this.say({ type: 'go-safe', epoch: this.hello.epoch, service })
+    const overtaken = this.#queue.filter((one) => one.route.service === service && one.safe !== null)
+    this.#queue = this.#queue.filter((one) => !overtaken.includes(one))
+    queueMicrotask(() => { for (const { answer } of overtaken) answer.refused('the canary is being taken back') })
   }
 
   spawn(order: SpawnOrder): void {
@@ -90,7 +99,7 @@ export class MasterLink {
     const request = this.#next
     this.#next += 1
     this.#routes.set(request, next.answer)
-    this.say({ type: 'route', epoch: this.hello.epoch, request, route: next.route, safe: null })
+    this.say({ type: 'route', epoch: this.hello.epoch, request, route: next.route, safe: next.safe })
   }
 
   #answered(message: ToAgent): boolean {

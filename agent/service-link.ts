@@ -1,3 +1,4 @@
+import type { CanaryRoute } from '../proxy/canary/route.ts'
 import type { ReleaseFigures } from '../proxy/figures.ts'
 import type { DrainDeadlines, DrainOrder, SpawnOrder, ToAgent } from '../proxy/messages.ts'
 import { numberOfKey, releaseKey, serviceOfKey, type ReleaseId } from '../proxy/release-key.ts'
@@ -13,7 +14,11 @@ export type ServiceMessage = ByNumber<ToAgent>
 type TargetByNumber = ByNumber<Target>
 
 /** A route as its service knows it. */
-export type ServiceRoute = Omit<ProposedRoute, 'service' | 'live' | 'fallback'> & { readonly live: TargetByNumber | null; readonly fallback: TargetByNumber | null }
+export type ServiceRoute = Omit<ProposedRoute, 'service' | 'live' | 'fallback' | 'canary'> & {
+  readonly live: TargetByNumber | null
+  readonly fallback: TargetByNumber | null
+  readonly canary?: Omit<CanaryRoute, 'target'> & { readonly target: TargetByNumber }
+}
 
 export type ServiceSpawn = Omit<SpawnOrder, 'service' | 'release'> & { readonly release: string }
 
@@ -41,7 +46,11 @@ export class ServiceLink {
     const route = routeOf(this.#link.hello.table, this.service)
     if (route === undefined) return nothingLive
     const number = (target: Target | null): string | null => (target === null ? null : numberOfKey(target.release))
-    return { state: route.state, live: number(route.live), port: route.live?.port ?? null, fallback: number(route.fallback), reason: route.reason }
+    const { canary } = route
+    return {
+      state: route.state, live: number(route.live), port: route.live?.port ?? null, fallback: number(route.fallback), reason: route.reason,
+      ...(canary === null || canary === undefined ? {} : { canary: { release: numberOfKey(canary.target.release), port: canary.target.port, share: canary.share, phase: canary.phase } }),
+    }
   }
 
   /** The backends of this service that ran when this agent began, by release. */
@@ -52,7 +61,17 @@ export class ServiceLink {
 
   route(route: ServiceRoute, answer: RouteAnswer): void {
     const keyed = (target: TargetByNumber | null): Target | null => (target === null ? null : { ...target, release: this.#key(target.release) })
-    this.#link.route({ ...route, service: this.service, live: keyed(route.live), fallback: keyed(route.fallback) }, answer)
+    const { canary, ...rest } = route
+    const stable: ProposedRoute = { ...rest, service: this.service, live: keyed(route.live), fallback: keyed(route.fallback) }
+    if (canary === undefined) return this.#link.route(stable, null, answer)
+    const target = keyed(canary.target) as Target
+    // Should this agent die, nobody judges the canary: the master takes it out by itself.
+    this.#link.route({ ...stable, canary: { ...canary, target } }, stable, answer)
+  }
+
+  /** A canary gets no new request from now on, before anything is written down. The route that follows says the same. */
+  goSafe(): void {
+    this.#link.goSafe(this.service)
   }
 
   /** The master tells a backend its service and number in GRACER_SERVICE and GRACER_RELEASE. */

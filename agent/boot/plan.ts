@@ -2,6 +2,7 @@ import { opendirSync, realpathSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { basename } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { newSalt } from '../../proxy/canary/split.ts'
 import { preloadUrl } from '../../inherit/preload-url.ts'
 import { readEnvFile } from '../config/env-file.ts'
 import type { ServiceConfig } from '../config/types.ts'
@@ -25,6 +26,7 @@ export function planBoot(service: ServiceConfig, source: string): BootPlan {
     bakeMs: service.bakeMs,
     onCrashLoop: service.onCrashLoop,
     stopMs: service.drain.stopMs,
+    canary: { always: (service.canary?.steps.length ?? 0) > 0, salt: newSalt() },
   }
 }
 

@@ -55,7 +55,7 @@ function headline(outcome: Outcome): string {
   }
 }
 
-const stageNames = { 'take-in': 'take-in', boot: 'its boot', health: 'its health check', flip: 'its flip', bake: 'its bake' } as const
+const stageNames = { 'take-in': 'take-in', boot: 'its boot', health: 'its health check', canary: 'its canary', flip: 'its flip', bake: 'its bake' } as const
 
 /** What failed, attempts, the last reply, the child's own words, elapsed against the deadline. */
 export function failureLines(failure: Failure, palette: Palette): readonly string[] {

@@ -1,3 +1,5 @@
+import type { CanaryConfig } from './canary.ts'
+
 /**
  * The effective config: checked once at the edge, then frozen, with units in the names.
  * What the file may contain is in schema.ts; this is what the rest of gracer sees.
@@ -38,8 +40,12 @@ export interface ServiceConfig {
   readonly drain: DrainConfig
   readonly bakeMs: number
   readonly onCrashLoop: 'hold' | 'rollback'
+  /** Absent: as if it were all defaults. */
+  readonly canary?: CanaryConfig
   readonly hold: { readonly timeoutMs: number; readonly max: number }
 }
+
+export type { CanaryConfig } from './canary.ts'
 
 export interface HealthConfig {
   /** null: below 500 on '/', 3xx earns a warning. */

@@ -1,4 +1,5 @@
 import type { UpgradeReport } from '../../proxy/messages.ts'
+import type { Verdict } from '../canary/verdict.ts'
 
 /**
  * What the control socket says and takes: HTTP with JSON over a unix socket. Every answer carries `schema`.
@@ -40,7 +41,7 @@ export interface SwapRequest {
 }
 
 export type Phase =
-  | 'queued' | 'taking-in' | 'booting' | 'checking' | 'flipping' | 'flipped'
+  | 'queued' | 'taking-in' | 'booting' | 'checking' | 'canary' | 'flipping' | 'flipped'
   | 'draining' | 'drained' | 'confirmed' | 'stopping' | 'stopped' | 'flipping-back'
 
 export interface Progress {
@@ -80,7 +81,7 @@ export interface Outcome {
 
 /** Why a release was not put live, or was taken back; from this a person can mend it. */
 export interface Failure {
-  readonly stage: 'take-in' | 'boot' | 'health' | 'flip' | 'bake'
+  readonly stage: 'take-in' | 'boot' | 'health' | 'canary' | 'flip' | 'bake'
   readonly message: string
   readonly attempts: number
   readonly lastStatus: number | null
@@ -92,6 +93,47 @@ export interface Failure {
   /** The child's own last lines. */
   readonly lastLines: readonly string[]
   readonly logFile: string | null
+}
+
+/** What is seen of a release as a canary, with the numbers of its verdict. Plain data, kept with the release. */
+export interface CanaryReport {
+  readonly mode: 'running' | 'paused' | 'held' | 'promoted' | 'aborted'
+  /** One line: what can be said and what cannot. */
+  readonly text: string
+  /** From 0 to 1. */
+  readonly share: number
+  /** The step under way; `at` counts from 1, 0: a percentage that was set by hand. */
+  readonly step: { readonly at: number; readonly of: number; readonly share: number; readonly minMs: number; readonly maxMs: number; readonly minUnits: number }
+  readonly elapsedMs: number
+  /** Empty at the end. */
+  readonly waitsFor: readonly string[]
+  readonly verdict: Verdict
+  /** A first reply slower than this is slow; null: latency is not judged, and `note` says why. */
+  readonly slowMs: number | null
+  readonly note: string | null
+  /** Events that the workers had no room for. */
+  readonly dropped: number
+}
+
+/** One arm since the canary began. */
+export interface ArmStatus {
+  readonly release: string
+  readonly name: string | null
+  /** Distinct visitors in the phase under way, as far as they can be told apart. */
+  readonly users: number
+  readonly requests: number
+  readonly errors: number
+  readonly lost: number
+  readonly errorRate: number | null
+  /** To the head of the reply; null: nothing was answered. */
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+}
+
+export interface CanaryStatus extends CanaryReport {
+  readonly release: string
+  readonly name: string | null
+  readonly arms: { readonly canary: ArmStatus; readonly stable: ArmStatus }
 }
 
 export interface Receipt {
@@ -108,6 +150,8 @@ export interface Receipt {
     readonly takeIn: number | null
     readonly boot: number | null
     readonly health: number | null
+    /** From its first visitor to the order to flip. */
+    readonly canary?: number | null
     readonly flip: number | null
     readonly drain: number | null
     readonly bake: number | null
@@ -124,6 +168,8 @@ export interface Receipt {
   readonly violations: number
   /** Processes that survived the stop (double forks), by pid. */
   readonly survivors: readonly number[]
+  /** What was seen of it as a canary; absent: it was none. */
+  readonly canary?: CanaryReport
 }
 
 export type ReleaseState = 'booting' | 'live' | 'canary' | 'draining' | 'warm' | 'restarting' | 'stopped' | 'failed'

@@ -11,6 +11,7 @@ import { step } from '../swap/swap.ts'
 import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
 import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
+import { CanaryWatch } from './canary-watch.ts'
 import { prune } from './prune-state.ts'
 import { Teller } from './teller.ts'
 
@@ -18,6 +19,8 @@ import { Teller } from './teller.ts'
 const exitPatienceMs = 200
 /** How often the error share of a baking release is looked at. */
 const bakeLookMs = 250
+/** What may end a canary: what its judge knows by then is kept first. */
+const mayEndCanary: ReadonlySet<SwapEvent['type']> = new Set(['deploy', 'undo', 'rollback', 'exited', 'sick', 'close', 'canary-promote', 'canary-end'])
 
 export interface RunnerOptions {
   readonly service: string
@@ -44,6 +47,7 @@ export interface RunnerOptions {
 export class ServiceRunner {
   readonly boots: Boots
   readonly teller: Teller
+  readonly canary: CanaryWatch
   readonly #options: RunnerOptions
   readonly #journal: Journal
   readonly #stops = new Map<string, NodeJS.Timeout>()
@@ -65,8 +69,21 @@ export class ServiceRunner {
     this.boots = new Boots({
       folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config, lastConfig: options.lastConfig,
       earlier: (record) => this.#state.releases.filter((other) => other.source === record.source && other.number < record.number).map((other) => other.id),
-      dispatch: (event) => this.dispatch(event),
+      dispatch: (event) => {
+        if (event.type === 'sick') this.canary.faulted(event.release, event.failure.message)
+        this.dispatch(event)
+      },
       detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
+    })
+    const { link } = options
+    this.canary = new CanaryWatch({
+      service: options.service, folder: options.folder, log: options.log, state: () => this.#state,
+      config: (release) => this.boots.configOf(release).canary ?? null,
+      figures: () => link.figures(),
+      releaseFigures: (figures, release) => releaseFigures(figures, options.service, release),
+      goSafe: () => link.goSafe(),
+      dispatch: (event) => this.dispatch(event),
+      tell: (release, detail) => this.teller.progress(release, 'canary', detail),
     })
   }
 
@@ -94,6 +111,8 @@ export class ServiceRunner {
   dispatch(event: SwapEvent): void {
     // After the close the master ends everything; what ends then has not failed, and the next agent takes stock anew.
     if (this.#recovered && this.#state.closing) return
+    const report = mayEndCanary.has(event.type) ? this.canary.report() : null
+    if (report !== null) this.#queue.push({ type: 'canary-report', release: report.release, report: report.report })
     this.#queue.push(event)
     this.#work()
   }
@@ -137,6 +156,9 @@ export class ServiceRunner {
       case 'fell-back':
         void this.#fellBack(message)
         break
+      case 'evidence':
+        this.canary.take(message.release, message.events, message.dropped)
+        break
       default:
         break
     }
@@ -168,6 +190,7 @@ export class ServiceRunner {
 
   #carryOut(effects: readonly SwapEffect[]): void {
     for (const effect of effects) this.#do(effect)
+    this.canary.follow(this.#state)
     if (this.#state.pending === null) {
       this.#settled?.()
       this.#settled = null
@@ -203,6 +226,9 @@ export class ServiceRunner {
         break
       case 'commit':
         this.#commit(effect.route)
+        break
+      case 'judge':
+        void this.canary.begin(effect.release)
         break
       case 'drain':
         this.#drains.set(effect.release, link.drain(effect.release, this.#deadlines(effect.release)))
@@ -251,13 +277,16 @@ export class ServiceRunner {
         this.dispatch({ type: 'committed', number })
       },
       refused: (message) => this.dispatch({ type: 'refused', message }),
-      done: (longestParkMs) => this.teller.parked(intent.live, longestParkMs),
+      done: (longestParkMs) => this.teller.parked(intent.canary?.release ?? intent.live, longestParkMs),
     })
   }
 
   #proposed(intent: RouteIntent): ServiceRoute {
     const { hold } = this.#options.lastConfig()
+    const { canary } = intent
+    const target = canary === null || canary === undefined ? null : this.#target(canary.release, canary.port)
     return {
+      ...(target === null || canary === null || canary === undefined ? {} : { canary: { ...this.canary.route(canary), target } }),
       state: intent.state,
       live: this.#target(intent.live, intent.port),
       fallback: this.#target(intent.fallback, findRelease(this.#state, intent.fallback)?.process?.port ?? null),
@@ -296,9 +325,11 @@ export class ServiceRunner {
     this.#stops.delete(message.release)
     this.#drains.delete(message.release)
     const record = findRelease(this.#state, message.release)
-    const stage = this.#state.swap?.release === message.release ? 'boot' : 'bake'
+    const { swap } = this.#state
+    const stage = swap?.release !== message.release ? 'bake' : swap.step === 'canary' ? 'canary' : 'boot'
     const failure = this.boots.exitFailure(message.release, message.code, message.signal, stage)
     if (record !== undefined) this.#options.running(record, false)
+    this.canary.faulted(message.release, failure.message)
     this.dispatch({ type: 'exited', release: message.release, pid: message.pid, failure })
     if (this.#state.confirmed !== message.release && this.#state.swap?.release !== message.release) this.boots.forget(message.release)
   }

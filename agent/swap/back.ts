@@ -55,7 +55,7 @@ export function rollback(state: ServiceState, event: Extract<SwapEvent, { type: 
   record.outcome = null
   const leaving = state.leaving.find((one) => one.release === record.id)
   if (leaving?.step === 'draining') state.leaving = state.leaving.filter((one) => one !== leaving)
-  state.swap = { release: record.id, step: 'queued', attempts: 1, from: state.committed.live, warm: record.process !== null }
+  state.swap = { release: record.id, step: 'queued', attempts: 1, from: state.committed.live, warm: record.process !== null, wish: 'none' }
   if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: record.id })
   effects.push({ do: 'progress', release: record.id, phase: 'queued', detail: null })
 }

@@ -1,3 +1,4 @@
+import { canaryPlace } from './canary.ts'
 import type { SwapEffect } from './events.ts'
 import { canUndo, endSwap } from './ends.ts'
 import { findRelease, labelOf, type DeployRequest, type ServiceState } from './state.ts'
@@ -12,7 +13,7 @@ export function deploy(state: ServiceState, request: DeployRequest, effects: Swa
   if (isDrop && request.dropKey !== null && Object.hasOwn(state.tried, request.dropKey)) return
   if (state.swap !== null) {
     if (isDrop) return wait(state, request, effects)
-    if (!request.supersede) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is being deployed; one swap at a time`)
+    if (!request.supersede) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is ${canaryPlace(state.swap) ?? 'being deployed'}; one swap at a time`)
     if (!canUndo(state)) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is being flipped at this moment; try again`)
     endSwap(state, 'superseded', `superseded by ${request.name ?? 'a newer swap'}`, null, effects, false)
   }
@@ -28,7 +29,7 @@ export function begin(state: ServiceState, request: DeployRequest, effects: Swap
     noticedAt: request.noticedAt, boot: null, process: null, everConfirmed: false, outcome: null,
   })
   if (request.dropKey !== null) state.tried[request.dropKey] = 'taken'
-  state.swap = { release: id, step: 'queued', attempts: 1, from: state.committed.live, warm: false }
+  state.swap = { release: id, step: 'queued', attempts: 1, from: state.committed.live, warm: false, ...(request.canary === undefined ? {} : { wish: request.canary }) }
   if (request.command !== null) effects.push({ do: 'follow', command: request.command, release: id })
   effects.push({ do: 'progress', release: id, phase: 'queued', detail: null })
 }

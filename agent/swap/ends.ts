@@ -1,6 +1,6 @@
 import type { Failure, OutcomeName } from '../control/shapes.ts'
 import type { SwapEffect } from './events.ts'
-import { names, release, type Leaving, type ReleaseRecord, type ServiceState } from './state.ts'
+import { names, release, type Leaving, type ReleaseRecord, type ServiceState, type Swap } from './state.ts'
 
 /** Before the flip is committed or on its way to be: only then can a swap be undone. */
 export function canUndo(state: ServiceState): boolean {
@@ -14,11 +14,16 @@ export function endSwap(state: ServiceState, how: OutcomeName, reason: string, f
   state.swap = null
   const leavesAlready = state.leaving.some((one) => one.release === record.id)
   // A warm process may still have requests from when it was live.
-  if (record.process !== null && !leavesAlready) leave(state, record.id, swap.warm ? 'draining' : 'stopping', effects)
+  if (record.process !== null && !leavesAlready) leave(state, record.id, swap.warm || hadCanary(swap) ? 'draining' : 'stopping', effects)
   else if (stopIt) effects.push({ do: 'unwatch', release: record.id })
   // The order to start it is on its way: its place is taken until the master has answered.
   if (swap.step === 'booting' && record.process === null && !leavesAlready) state.leaving.push({ release: record.id, step: 'stopping' })
   finish(state, record, how, reason, failure, effects)
+}
+
+/** Visitors may have requests on it. */
+export function hadCanary(swap: Swap): boolean {
+  return swap.canary !== undefined && swap.canary !== null
 }
 
 export function leave(state: ServiceState, id: string, how: 'draining' | 'stopping', effects: SwapEffect[]): void {
@@ -27,10 +32,15 @@ export function leave(state: ServiceState, id: string, how: 'draining' | 'stoppi
   askToLeave(state, { release: id, step: how }, effects)
 }
 
+/** By the table, or by a change of it that is on its way. */
+function mayBePicked(state: ServiceState, id: string): boolean {
+  return names(state.committed, id) || (state.pending !== null && names(state.pending, id))
+}
+
 /** Nothing is drained while requests may still be sent to it: the commit that takes it out of the table asks for it. */
 export function askToLeave(state: ServiceState, leaving: Leaving, effects: SwapEffect[]): void {
   if (leaving.step === 'stopping') effects.push({ do: 'stop', release: leaving.release })
-  else if (!names(state.committed, leaving.release)) effects.push({ do: 'drain', release: leaving.release })
+  else if (!mayBePicked(state, leaving.release)) effects.push({ do: 'drain', release: leaving.release })
 }
 
 export function finish(state: ServiceState, record: ReleaseRecord, name: OutcomeName, reason: string | null, failure: Failure | null, effects: SwapEffect[]): void {

@@ -1,4 +1,4 @@
-import type { Failure, Phase } from '../control/shapes.ts'
+import type { CanaryReport, Failure, Phase } from '../control/shapes.ts'
 import type { BootPlan, DeployRequest, RouteIntent } from './state.ts'
 
 /** What can happen to a service. Times are not in here: a timer is an event like any other. */
@@ -22,6 +22,11 @@ export type SwapEvent =
   | { readonly type: 'quiet'; readonly release: string }
   /** `since` is the table number of the flip that the bake began with. */
   | { readonly type: 'bake-over'; readonly release: string; readonly since: number }
+  /** The judge of a canary, or a person by way of it: the share is to be this from now on. */
+  | { readonly type: 'canary-share'; readonly release: string; readonly share: number; readonly phase: number; readonly why: string }
+  | { readonly type: 'canary-promote'; readonly release: string; readonly why: string }
+  | { readonly type: 'canary-end'; readonly release: string; readonly how: 'failed' | 'aborted'; readonly failure: Failure }
+  | { readonly type: 'canary-report'; readonly release: string; readonly report: CanaryReport }
   | { readonly type: 'restart-due'; readonly release: string }
   | { readonly type: 'rollback'; readonly to: string | null; readonly command: number | null }
   /** Before the flip only: Ctrl-C, or the timeout of the command. */
@@ -38,6 +43,8 @@ export type SwapEffect =
   | { readonly do: 'unwatch'; readonly release: string }
   | { readonly do: 'probe-fallback'; readonly release: string }
   | { readonly do: 'commit'; readonly route: RouteIntent }
+  /** Begin, or begin again, to judge a canary by what the workers tell of it. */
+  | { readonly do: 'judge'; readonly release: string }
   | { readonly do: 'drain'; readonly release: string }
   /** SIGTERM to the process group, SIGKILL at its deadline. */
   | { readonly do: 'stop'; readonly release: string }

@@ -1,4 +1,4 @@
-import { askToLeave, failureAt } from './ends.ts'
+import { askToLeave, endSwap, failureAt, hadCanary } from './ends.ts'
 import type { SwapEffect } from './events.ts'
 import { restartDelayMs } from './restart.ts'
 import { settle } from './swap.ts'
@@ -26,6 +26,8 @@ export const mostAttempts = 3
  * | no swap                    | confirmed          | watch it; restart it if it is gone                                  |
  * | swap before its flip       | not the new one    | taken up again: checked if it runs, else taken in again; given up   |
  * |                            |                    | after 3 agents, or when the master is new                           |
+ * | swap in its canary         | no canary (the     | checked, and the same step begins again; its process gone: failed   |
+ * |                            | master's safe one) |                                                                     |
  * | swap flipping              | the new one        | it was committed: flipped, bake begins                              |
  * |   the same, none confirmed | the new one        | the same under a new master: there is nothing to go back to         |
  * | tentative                  | the tentative one  | same master: bake begins again; new master: back to the confirmed   |
@@ -110,8 +112,13 @@ function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): 
       if (!world.masterIsNew) state.tried[record.dropKey] = 'aborted'
       else if (state.tried[record.dropKey] === 'taken') delete state.tried[record.dropKey]
     }
-    if (record.process !== null) state.leaving.push({ release: record.id, step: swap.warm || state.committed.live === record.id ? 'draining' : 'stopping' })
+    if (record.process !== null) state.leaving.push({ release: record.id, step: swap.warm || hadCanary(swap) || state.committed.live === record.id ? 'draining' : 'stopping' })
     effects.push({ do: 'outcome', release: record.id })
+    return
+  }
+  if (hadCanary(swap) && record.process === null) {
+    const why = "its process ended while gracer's agent was away"
+    endSwap(state, 'failed', why, failureAt('canary', why), effects)
     return
   }
   swap.attempts += 1

@@ -1,4 +1,4 @@
-import type { Failure, OutcomeName, ReleaseState } from '../control/shapes.ts'
+import type { CanaryReport, Failure, OutcomeName, ReleaseState } from '../control/shapes.ts'
 
 /**
  * All that the agent knows of one service, as plain data. It is the journal: written whole, before the effects
@@ -52,9 +52,14 @@ export interface DeployRequest {
   /** Who waits for the outcome; null: nobody. */
   readonly command: number | null
   readonly supersede: boolean
+  /** What the command says of a canary; absent: as the config has it. */
+  readonly canary?: CanaryWish
   /** Milliseconds of the wall clock when it was noticed. */
   readonly noticedAt: number
 }
+
+/** A share from 0 to 1 to begin with (0: only testers), or that there is to be none. */
+export type CanaryWish = number | 'none'
 
 export interface ReleaseRecord {
   readonly id: string
@@ -68,6 +73,8 @@ export interface ReleaseRecord {
   boot: BootPlan | null
   process: ReleaseProcess | null
   everConfirmed: boolean
+  /** What was seen of it as a canary; absent: it was none. */
+  canary?: CanaryReport
   outcome: { readonly name: OutcomeName; readonly reason: string | null; readonly failure: Failure | null } | null
 }
 
@@ -86,17 +93,33 @@ export interface BootPlan {
   readonly bakeMs: number
   readonly onCrashLoop: 'hold' | 'rollback'
   readonly stopMs: number
+  /** `always`: each swap has a canary, not only those whose command asks for one. Absent: none can have one. */
+  readonly canary?: { readonly always: boolean; readonly salt: string }
 }
 
 export interface Swap {
   readonly release: string
-  step: 'queued' | 'taking-in' | 'booting' | 'checking' | 'flipping'
+  step: 'queued' | 'taking-in' | 'booting' | 'checking' | 'canary' | 'flipping'
   /** How often an agent has taken it up: one that ends agents is given up. */
   attempts: number
   /** Before this release was live: shown in the receipt. */
   readonly from: string | null
   /** A rollback to a release whose process still runs, and may still have requests from when it was live. */
   readonly warm: boolean
+  readonly wish?: CanaryWish
+  /** How far its canary is; null: it has none; absent: not known yet. */
+  canary?: CanaryRun | null
+}
+
+/** A canary between its health check and its flip: what its judge has said. The judge keeps a journal of its own. */
+export interface CanaryRun {
+  /** This agent has called its judge. */
+  begun: boolean
+  /** What the table is to say, from 0 to 1; null: nothing yet. */
+  share: number | null
+  /** Rises with every change of the share: what is seen in one phase says nothing about another. */
+  phase: number
+  readonly salt: string
 }
 
 export interface Tentative {
@@ -133,6 +156,14 @@ export interface RouteIntent {
   readonly port: number | null
   readonly fallback: string | null
   readonly reason: string | null
+  readonly canary?: CanaryIntent | null
+}
+
+export interface CanaryIntent {
+  readonly release: string
+  readonly port: number
+  readonly share: number
+  readonly phase: number
 }
 
 export const nothingLive: RouteIntent = Object.freeze({ state: 'down', live: null, port: null, fallback: null, reason: 'No release has been deployed yet' })
@@ -188,13 +219,28 @@ export function desiredRoute(state: ServiceState): RouteIntent {
   }
   const confirmed = findRelease(state, state.confirmed)
   if (confirmed !== undefined) {
-    if (confirmed.process?.healthy === true) return serving(state, confirmed.id, null)
-    return { state: 'holding', live: null, port: null, fallback: null, reason: `release ${labelOf(confirmed)} is restarting` }
+    const canary = canaryIntent(state)
+    if (confirmed.process?.healthy === true) return withCanary(serving(state, confirmed.id, null), canary)
+    return withCanary({ state: 'holding', live: null, port: null, fallback: null, reason: `release ${labelOf(confirmed)} is restarting` }, canary)
   }
   if (swap !== null) return { state: 'holding', live: null, port: null, fallback: null, reason: 'the first release is booting' }
   const failed = state.releases.findLast((record) => record.outcome !== null && record.outcome.name !== 'confirmed')
   if (failed === undefined) return nothingLive
   return { ...nothingLive, reason: `No release is live: ${labelOf(failed)} ${failed.outcome?.name ?? 'ended'}` }
+}
+
+/** Beside a confirmed release only: one that bakes is on trial itself. */
+function canaryIntent(state: ServiceState): CanaryIntent | null {
+  const { swap } = state
+  const run = swap?.step === 'canary' ? (swap.canary ?? null) : null
+  if (swap === null || run === null || run.share === null) return null
+  const process = findRelease(state, swap.release)?.process
+  if (process?.healthy !== true) return null
+  return { release: swap.release, port: process.port, share: run.share, phase: run.phase }
+}
+
+function withCanary(route: RouteIntent, canary: CanaryIntent | null): RouteIntent {
+  return canary === null ? route : { ...route, canary }
 }
 
 /** Nothing more is waited for: neither the bake's time, nor a request on the old release, nor its word on how it is. */
@@ -213,12 +259,16 @@ export function fallbackFor(state: ServiceState, swap: Swap): string | null {
 }
 
 export function sameRoute(a: RouteIntent, b: RouteIntent): boolean {
-  return a.state === b.state && a.live === b.live && a.port === b.port && a.fallback === b.fallback && a.reason === b.reason
+  return a.state === b.state && a.live === b.live && a.port === b.port && a.fallback === b.fallback && a.reason === b.reason && sameCanary(a.canary ?? null, b.canary ?? null)
+}
+
+function sameCanary(a: CanaryIntent | null, b: CanaryIntent | null): boolean {
+  return a === b || (a !== null && b !== null && a.release === b.release && a.port === b.port && a.share === b.share && a.phase === b.phase)
 }
 
 /** Whether requests may go to the release by this route. */
 export function names(route: RouteIntent, id: string): boolean {
-  return route.live === id || route.fallback === id
+  return route.live === id || route.fallback === id || route.canary?.release === id
 }
 
 function serving(state: ServiceState, live: string, fallback: string | null): RouteIntent {
@@ -230,6 +280,7 @@ function serving(state: ServiceState, live: string, fallback: string | null): Ro
 export function stateOf(state: ServiceState, record: ReleaseRecord): ReleaseState {
   if (state.restarting !== null && state.confirmed === record.id) return 'restarting'
   if (state.committed.live === record.id) return 'live'
+  if (state.committed.canary?.release === record.id) return 'canary'
   if (state.swap?.release === record.id) return 'booting'
   const leaving = state.leaving.find((one) => one.release === record.id)
   if (leaving !== undefined) return 'draining'

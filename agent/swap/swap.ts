@@ -1,6 +1,7 @@
+import { beginCanary, canaryEnd, canaryPromote, canaryReport, canaryShare, canarySick, judgeWhenPossible } from './canary.ts'
 import { flipBack, rollback, tentativeDied, wentBack } from './back.ts'
 import { begin, deploy } from './deploy.ts'
-import { canUndo, endSwap, failureAt, finish, leave } from './ends.ts'
+import { askToLeave, canUndo, endSwap, failureAt, finish, leave } from './ends.ts'
 import type { SwapEffect, SwapEvent } from './events.ts'
 import { startRestarting, waitToRestart } from './restart.ts'
 import { bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, names, placesTaken, release, sameRoute, type ReleaseRecord, type ServiceState, type Tentative } from './state.ts'
@@ -51,6 +52,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       if (record?.process?.pid !== event.pid) break
       record.process.healthy = true
       if (state.swap?.release === event.release && state.swap.step === 'checking') {
+        if (beginCanary(state, state.swap, effects)) break
         state.swap.step = 'flipping'
         effects.push({ do: 'progress', release: event.release, phase: 'flipping', detail: null })
       } else if (state.restarting !== null && state.confirmed === event.release) {
@@ -67,12 +69,29 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       break
     }
 
+    // ── Canary ──────────────────────────────────────────────────────────────────────────────────────────────
+    case 'canary-share':
+      canaryShare(state, event, effects)
+      break
+    case 'canary-promote':
+      canaryPromote(state, event, effects)
+      break
+    case 'canary-end':
+      canaryEnd(state, event, effects)
+      break
+    case 'canary-report':
+      canaryReport(state, event)
+      break
+
     // ── Flip ────────────────────────────────────────────────────────────────────────────────────────────────
     case 'committed':
       committed(state, event.number, effects)
       break
-    case 'refused':
+    case 'refused': {
+      const refused = state.pending
       state.pending = null
+      // What was to leave and stood in this change only (a canary that was to begin) can be drained from now on.
+      if (refused !== null) for (const one of state.leaving) if (one.step === 'draining' && names(refused, one.release)) askToLeave(state, one, effects)
       state.refusals += 1
       if (state.swap?.step === 'flipping' && state.refusals >= refusalsBeforeFailure) {
         state.refusals = 0
@@ -82,6 +101,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       state.resting = true
       effects.push({ do: 'note', release: null, what: event.message }, { do: 'after', ms: restMs, event: { type: 'rested' } })
       break
+    }
     case 'rested':
       state.resting = false
       break
@@ -95,6 +115,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       if (state.tentative?.release === event.release && state.tentative.since === event.since && state.tentative.ending === null) state.tentative.bakeOver = true
       break
     case 'sick':
+      if (canarySick(state, event.release, event.failure, effects)) break
       if (state.tentative?.release !== event.release || state.tentative.ending !== null) break
       state.tentative.sick = event.failure
       if (isRunning(state, state.tentative.fallback)) {
@@ -149,7 +170,7 @@ function spawned(state: ServiceState, event: Extract<SwapEvent, { type: 'spawned
   if (record === undefined) return void effects.push({ do: 'stop-stray', release: event.release })
   record.process = { pid: event.pid, port: event.port, healthy: false }
   // Any step before 'checking': the order to start it may have come from an agent that died since.
-  if (state.swap?.release === event.release && state.swap.step !== 'checking' && state.swap.step !== 'flipping') {
+  if (state.swap?.release === event.release && state.swap.step !== 'checking' && state.swap.step !== 'canary' && state.swap.step !== 'flipping') {
     state.swap.step = 'checking'
     // It was given up while it was being started, and then asked for again.
     state.leaving = state.leaving.filter((one) => one.release !== event.release)
@@ -215,6 +236,7 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
     }
     return true
   }
+  if (judgeWhenPossible(state, effects)) return true
   if (swap?.step === 'flipping' && committed.live === swap.release) {
     flipped(state, effects)
     return true

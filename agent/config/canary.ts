@@ -1,0 +1,59 @@
+import type { CanaryKey, Sticky } from '../../proxy/canary/route.ts'
+import type { OnInconclusive } from '../canary/steps.ts'
+import { stepDefaults, type Step } from '../canary/step-text.ts'
+import { canaryDefaults } from '../canary/canary.ts'
+import { latencyMetric } from '../canary/metrics.ts'
+
+/** How a release is tried on a share of the visitors before everybody gets it; docs/canary.md. */
+export interface CanaryConfig {
+  /** Without any, only a command (`gracer swap --canary 5`) begins a canary. */
+  readonly steps: readonly Step[]
+  readonly sticky: Sticky
+  /** Where the operator's own key of a visitor stands; null: there is none. */
+  readonly key: CanaryKey | null
+  readonly metrics: readonly CanaryMetric[]
+  /** The chance that a healthy canary is ever taken back. */
+  readonly alpha: number
+  /** So many times as many visitors affected are fine. */
+  readonly tolerance: number
+  /** A step is passed once so many times as many affected can be excluded, or so large a share of the canary's visitors. */
+  readonly withinRatio: number
+  readonly withinShare: number
+  readonly latency: { readonly limitMs: number | null; readonly warmUpMs: number }
+  readonly minUnits: number
+  readonly onInconclusive: OnInconclusive
+  /** Networks from which an override needs no signature. */
+  readonly override: { readonly allow: readonly string[] }
+  /** Visitors of one client address that count as evidence. */
+  readonly perAddress: number
+  /** Share of bodiless GETs that the new release gets as well before it gets any visitor; 0: none. */
+  readonly shadow: number
+}
+
+export const canaryMetrics = ['errors', 'latency'] as const
+export type CanaryMetric = (typeof canaryMetrics)[number]
+
+/** What `gracer swap --canary` goes by where the config says nothing. */
+export const canaryConfigDefault: CanaryConfig = Object.freeze({
+  steps: [],
+  sticky: 'cookie',
+  key: null,
+  metrics: canaryMetrics,
+  alpha: canaryDefaults.alpha,
+  tolerance: canaryDefaults.tolerance,
+  withinRatio: canaryDefaults.withinRatio,
+  withinShare: canaryDefaults.withinShare,
+  latency: Object.freeze({ limitMs: null, warmUpMs: latencyMetric.warmUpMs }),
+  minUnits: stepDefaults.minUnits,
+  onInconclusive: canaryDefaults.onInconclusive,
+  override: Object.freeze({ allow: [] }),
+  perAddress: canaryDefaults.limits.perAddress,
+  shadow: 0,
+})
+
+const fiveMinutes = 5 * 60_000
+
+/** The step that a command asks for, where the config has none like it. */
+export function stepAt(share: number, config: CanaryConfig): Step {
+  return { share, minMs: fiveMinutes, maxMs: fiveMinutes * stepDefaults.maxFactor, minUnits: config.minUnits }
+}

@@ -1,0 +1,288 @@
+import { join } from 'node:path'
+import type { GracerError } from '../../inherit/gracer-error.ts'
+import type { Log } from '../../proxy/log.ts'
+import type { UnitEvent } from '../../proxy/canary/unit-event.ts'
+import type { CanaryRoute } from '../../proxy/canary/route.ts'
+import type { ReleaseFigures } from '../../proxy/figures.ts'
+import { edgesUs } from '../../proxy/histogram.ts'
+import { canaryDefaults, Canary, type CanaryOptions, type CanaryOrder } from '../canary/canary.ts'
+import { describeReason } from '../canary/describe.ts'
+import { latencyThreshold, leastReplies } from '../canary/latency-threshold.ts'
+import { errorsMetric, latencyMetric, type Metric } from '../canary/metrics.ts'
+import { formatPercent, type Step } from '../canary/step-text.ts'
+import type { StepsEffect } from '../canary/steps.ts'
+import { verdictText, waitsFor } from '../canary/verdict-text.ts'
+import { canaryConfigDefault, stepAt, type CanaryConfig } from '../config/canary.ts'
+import type { CanaryReport, CanaryStatus, Failure } from '../control/shapes.ts'
+import type { Figures } from '../master-link.ts'
+import { failureAt } from '../swap/ends.ts'
+import type { SwapEvent } from '../swap/events.ts'
+import { findRelease, labelOf, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
+import { armStatus } from './canary-arms.ts'
+import { canarySecret, dropCanary, keepCanary, keptCanary } from './canary-file.ts'
+
+/** Where neither the config nor the command names a share: 5%. */
+const firstShare = 0.05
+/** How often time alone is looked at. */
+const lookMs = 1_000
+/** How often what was seen is kept for the case that this agent dies, beside every change of the share. */
+const keepMs = 5_000
+
+export interface CanaryWatchOptions {
+  readonly service: string
+  /** The service's part of the state folder. */
+  readonly folder: string
+  readonly log: Log
+  readonly state: () => Readonly<ServiceState>
+  /** As the release was taken in with. */
+  readonly config: (release: string) => CanaryConfig | null
+  readonly figures: () => Promise<Figures | null>
+  readonly releaseFigures: (figures: Figures | null, release: string) => ReleaseFigures | undefined
+  /** Stable gets every new request from now on, before anything is written down. */
+  readonly goSafe: () => void
+  readonly dispatch: (event: SwapEvent) => void
+  readonly tell: (release: string, detail: string) => void
+}
+
+interface Judged {
+  readonly release: string
+  readonly salt: string
+  readonly canary: Canary
+  readonly config: CanaryConfig
+  readonly startedAtMs: number
+  readonly slowMs: number | null
+  readonly latencyNote: string | null
+  /** What both releases had counted when it began here. */
+  readonly before: Figures | null
+  /** Events that the workers had no room for. */
+  dropped: number
+}
+
+/**
+ * Judges the canary of a service: takes what the workers tell of it, asks the verdict, and says what follows. The share
+ * that stands in the table is the reducer's; here is only who watches and counts.
+ */
+export class CanaryWatch {
+  readonly #options: CanaryWatchOptions
+  readonly #file: string
+  #secret: string | null = null
+  #judged: Judged | null = null
+  /** Being begun: the figures of the old release are asked for. */
+  #beginning: string | null = null
+  #timer: NodeJS.Timeout | null = null
+  #keptAt = 0
+
+  constructor(options: CanaryWatchOptions) {
+    this.#options = options
+    this.#file = join(options.folder, 'canary.json')
+  }
+
+  /** The reducer asks for it. Goes on where an agent before this one had come to. */
+  async begin(release: string): Promise<void> {
+    this.#close()
+    const { swap } = this.#options.state()
+    const salt = swap?.canary?.salt ?? ''
+    const wish = swap?.wish
+    this.#beginning = release
+    const config = this.#options.config(release) ?? canaryConfigDefault
+    const figures = await this.#options.figures()
+    if (this.#beginning !== release) return
+    this.#beginning = null
+    const kept = keptCanary(this.#file, release, salt)
+    const stable = this.#options.state().confirmed
+    const limit = kept ?? this.#limit(config, stable === null ? undefined : this.#options.releaseFigures(figures, stable))
+    const atMs = nowMs()
+    const { canary, effect } = kept === null ? Canary.begin(optionsOf(config, wish, limit.slowMs), atMs) : Canary.resume(kept.journal, atMs)
+    const startedAtMs = Math.min(canary.journal().startedAtMs, atMs)
+    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before: figures, dropped: 0 }
+    // At 0% there are only testers, until a person says more.
+    const first = kept === null && wish === 0 ? canary.order({ type: 'set', share: 0 }) : effect
+    if (limit.latencyNote !== null && kept === null) this.#options.tell(release, limit.latencyNote)
+    this.#carryOut(first)
+    this.#timer = setInterval(() => this.#look(), lookMs)
+  }
+
+  /** What the workers tell. */
+  take(release: string, events: readonly UnitEvent[], dropped: number): void {
+    const judged = this.#judged
+    if (judged?.release !== release) return
+    judged.dropped += dropped
+    this.#carryOut(judged.canary.take(events, nowMs()))
+  }
+
+  /** @throws GracerError, and changes nothing, where there is no canary or the order makes no sense now. */
+  order(order: CanaryOrder): void {
+    const judged = this.#judged
+    if (judged === null) throw new Error('there is no canary')
+    const effect = judged.canary.order(order)
+    this.#keep(true)
+    if (effect === null) this.#options.tell(judged.release, this.#line(judged))
+    else this.#carryOut(effect)
+  }
+
+  get isJudging(): boolean {
+    return this.#judged !== null
+  }
+
+  /** A hard fault of the release, which needs no statistics: told before the reducer is, which ends the canary by itself. */
+  faulted(release: string, what: string): void {
+    const judged = this.#judged
+    if (judged?.release !== release || judged.canary.over) return
+    this.#options.goSafe()
+    judged.canary.fault(what)
+  }
+
+  /** After every step of the reducer: once the canary is over for it, so it is here. */
+  follow(state: Readonly<ServiceState>): void {
+    const { swap } = state
+    const release = this.#judged?.release ?? this.#beginning
+    if (release === null || (swap?.release === release && swap.step === 'canary')) return
+    if (this.#judged !== null) dropCanary(this.#file)
+    this.#close()
+  }
+
+  /** What is known now; null: nothing is judged. */
+  report(): { readonly release: string; readonly report: CanaryReport } | null {
+    const judged = this.#judged
+    return judged === null ? null : { release: judged.release, report: reportOf(judged) }
+  }
+
+  async status(): Promise<CanaryStatus | null> {
+    const judged = this.#judged
+    if (judged === null) return null
+    const figures = await this.#options.figures()
+    const state = this.#options.state()
+    const { releaseFigures } = this.#options
+    const stable = state.confirmed ?? ''
+    const report = reportOf(judged)
+    const units = report.verdict.numbers.phase.units
+    const arm = (release: string, users: number) => armStatus(release, findRelease(state, release)?.name ?? null, users, releaseFigures(figures, release), releaseFigures(judged.before, release))
+    return { release: judged.release, name: labelOf(findRelease(state, judged.release)), ...report, arms: { canary: arm(judged.release, units.canary), stable: arm(stable, units.stable) } }
+  }
+
+  /** What the table says of a canary beside its target; the release's numbers are turned into keys by the link. */
+  route(intent: CanaryIntent): Omit<CanaryRoute, 'target'> {
+    const judged = this.#judged
+    const state = this.#options.state()
+    const config = judged?.config ?? this.#options.config(intent.release) ?? canaryConfigDefault
+    const names = (id: string | null): string[] => {
+      const record = findRelease(state, id)
+      return record === undefined ? [] : [record.id, ...(record.name === null ? [] : [record.name])]
+    }
+    return {
+      share: intent.share, phase: intent.phase, salt: state.swap?.canary?.salt ?? '', secret: this.secret(),
+      key: config.key, sticky: config.sticky, names: { canary: names(intent.release), stable: names(state.confirmed) }, allow: config.override.allow,
+      slowMs: judged?.slowMs ?? null, timedFromMs: (judged?.startedAtMs ?? nowMs()) + config.latency.warmUpMs,
+    }
+  }
+
+  secret(): string {
+    return (this.#secret ??= canarySecret(join(this.#options.folder, 'canary.secret')))
+  }
+
+  #limit(config: CanaryConfig, stable: ReleaseFigures | undefined): { readonly slowMs: number | null; readonly latencyNote: string | null } {
+    if (!config.metrics.includes('latency')) return { slowMs: null, latencyNote: null }
+    if (config.latency.limitMs !== null) return { slowMs: config.latency.limitMs, latencyNote: null }
+    const buckets = (stable?.firstByte.counts ?? []).map((count, index) => ({ upToMs: (edgesUs[index] ?? Infinity) / 1_000, count }))
+    const slowMs = latencyThreshold(buckets)
+    if (slowMs !== null) return { slowMs, latencyNote: null }
+    const count = buckets.reduce((sum, bucket) => sum + bucket.count, 0)
+    return { slowMs: null, latencyNote: `latency is not judged: the old release had answered ${count} requests when the canary began, and ${leastReplies} are needed to fix a limit` }
+  }
+
+  #look(): void {
+    const judged = this.#judged
+    if (judged === null) return
+    const before = judged.canary.steps.mode.kind
+    const effect = judged.canary.look(nowMs())
+    if (effect === null && judged.canary.steps.mode.kind !== before) this.#options.tell(judged.release, this.#line(judged))
+    this.#carryOut(effect)
+    this.#keep(false)
+  }
+
+  #carryOut(effect: StepsEffect | null): void {
+    const judged = this.#judged
+    if (effect === null || judged === null) return
+    const { release, canary } = judged
+    const verdict = canary.verdict()
+    switch (effect.type) {
+      case 'share':
+        this.#keep(true)
+        this.#options.dispatch({ type: 'canary-share', release, share: effect.share, phase: effect.phase, why: this.#line(judged) })
+        break
+      case 'promote':
+        this.#options.dispatch({ type: 'canary-promote', release, why: describeReason(effect.type, effect.reason, verdict) })
+        break
+      case 'abort': {
+        // Before anything is written down: what is safe needs no journal.
+        this.#options.goSafe()
+        const message = describeReason(effect.type, effect.reason, verdict)
+        this.#options.log.warn('canary.aborted', { service: this.#options.service, release, reason: effect.reason.kind, message })
+        const failure: Failure = failureAt('canary', message)
+        this.#options.dispatch({ type: 'canary-end', release, how: effect.reason.kind === 'operator' ? 'aborted' : 'failed', failure })
+        break
+      }
+    }
+  }
+
+  #line({ canary }: Judged): string {
+    const { step, mode, steps } = canary.steps
+    const at = steps.findIndex((one) => one.share === step.share)
+    const place = at === -1 ? 'set by hand' : `step ${at + 1} of ${steps.length}`
+    const waits = waitsFor(canary.steps, canary.verdict().numbers)
+    return `${formatPercent(step.share)} of the visitors, ${place}${mode.kind === 'running' ? '' : `, ${mode.kind}`}${waits.length === 0 ? '' : `; waits for ${waits.join(', ')}`}`
+  }
+
+  #keep(now: boolean): void {
+    const judged = this.#judged
+    if (judged === null || (!now && performance.now() - this.#keptAt < keepMs)) return
+    this.#keptAt = performance.now()
+    const { release, salt, slowMs, latencyNote, canary } = judged
+    try {
+      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, journal: canary.journal() })
+    } catch (error) {
+      this.#options.log.error('canary.not-kept', { error: (error as GracerError).message })
+    }
+  }
+
+  #close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+    this.#judged = null
+    this.#beginning = null
+  }
+}
+
+function optionsOf(config: CanaryConfig, wish: CanaryWish | undefined, slowMs: number | null): CanaryOptions {
+  const { alpha, tolerance, withinRatio, withinShare, onInconclusive, perAddress } = config
+  const metrics: Metric[] = config.metrics.includes('errors') ? [errorsMetric] : []
+  if (slowMs !== null) metrics.push({ ...latencyMetric, warmUpMs: config.latency.warmUpMs })
+  // With latency alone asked for and no limit for it, errors are better than nothing.
+  if (metrics.length === 0) metrics.push(errorsMetric)
+  return { ...canaryDefaults, alpha, tolerance, withinRatio, withinShare, metrics, onInconclusive, steps: stepsOf(config, wish), limits: { ...canaryDefaults.limits, perAddress } }
+}
+
+/** A command that names a percentage begins with that, and goes on with those of the config's steps that are above it. */
+function stepsOf(config: CanaryConfig, wish: CanaryWish | undefined): readonly Step[] {
+  if (typeof wish === 'number' && wish > 0) {
+    const same = config.steps.find((step) => step.share === wish)
+    return [same ?? stepAt(wish, config), ...config.steps.filter((step) => step.share > wish)]
+  }
+  return config.steps.length > 0 ? config.steps : [stepAt(firstShare, config)]
+}
+
+function reportOf(judged: Judged): CanaryReport {
+  const { canary, latencyNote, slowMs } = judged
+  const { step, steps, mode, elapsedMs } = canary.steps
+  const verdict = canary.verdict()
+  return {
+    mode: mode.kind, text: verdictText(verdict), share: step.share,
+    step: { at: steps.findIndex((one) => one.share === step.share) + 1, of: steps.length, ...step },
+    elapsedMs: Math.round(elapsedMs), waitsFor: waitsFor(canary.steps, verdict.numbers), verdict, slowMs, note: latencyNote, dropped: judged.dropped,
+  }
+}
+
+/** Milliseconds of the monotonic clock that all processes of the machine share. */
+function nowMs(): number {
+  return Number(process.hrtime.bigint() / 1_000n) / 1_000
+}
