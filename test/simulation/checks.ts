@@ -4,6 +4,7 @@ import { releaseKey } from '../../proxy/release-key.ts'
 import type { Route, Table } from '../../proxy/table.ts'
 import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
 import { findRelease, mostProcesses, type ServiceState } from '../../agent/swap/state.ts'
+import { Canaries } from './canaries.ts'
 import { Deploys } from './deploys.ts'
 import { checkRest } from './rest.ts'
 import { confirmedState } from './first-state.ts'
@@ -21,6 +22,7 @@ const longestParkMs = committerTimes.prepareMs + 700
 /** Looks at every step of a schedule, and throws a Violation where a promise is broken. */
 export class Checks {
   readonly deploys: Deploys
+  readonly canaries: Canaries
   readonly #world: World
   readonly #floors = new Map<string, number>()
   readonly #workerTables = new Map<SimWorker, number>()
@@ -28,6 +30,7 @@ export class Checks {
   constructor(world: World) {
     this.#world = world
     this.deploys = new Deploys(world)
+    this.canaries = new Canaries(world)
   }
 
   fail(invariant: Invariant, what: string): never {
@@ -49,7 +52,7 @@ export class Checks {
     const backend = this.#world.ports.get(request.port)
     if (backend?.alive === true && !backend.passed) this.fail('I2 health first', `request ${request.id} was picked for ${backend.name}, which has not passed a check`)
     // The worker of a dead master answers what comes on its open connections while it leaves, by the table it has.
-    if (request.viaFallback || (worker.orphan && worker.leaving)) return
+    if (request.viaFallback || isOnCanary(request) || (worker.orphan && worker.leaving)) return
     if (request.since < request.floor) {
       this.fail('I1 atomic flip', `request ${request.id} was picked for ${request.release ?? ''} by the table since ${request.since}, and began after a full reply by that since ${request.floor}`)
     }
@@ -62,6 +65,9 @@ export class Checks {
 
   replied(request: SimRequest): void {
     this.#world.counts.complete += 1
+    this.canaries.replied(request)
+    // A canary is a named exception of the atomic flip.
+    if (isOnCanary(request)) return
     // A worker that was stopped in a flip, and woke up when there was a new master, goes by the newer file, alone among
     // the workers of the old one; they leave before the new master's workers come.
     if (request.since > (request.worker?.lastOfMaster ?? Infinity)) return
@@ -108,7 +114,7 @@ export class Checks {
     for (const worker of this.#world.workers) {
       const inFlight = [...(worker.inFlight.get(releaseKey(backend.service, backend.id)) ?? [])].filter((request) => request.port === backend.port)
       if (inFlight.length > 0) this.fail('I3 nothing lost', `${signal} was sent to ${backend.name} with ${inFlight.length} requests in flight at ${worker.name}`)
-      const may = worker.routes.table.routes.some((route) => route.live?.port === backend.port || route.fallback?.port === backend.port)
+      const may = worker.routes.table.routes.some((route) => route.live?.port === backend.port || route.fallback?.port === backend.port || route.canary?.target.port === backend.port)
       if (may) this.fail('I3 nothing lost', `${signal} was sent to ${backend.name}, which ${worker.name} may still pick`)
     }
   }
@@ -134,7 +140,8 @@ export class Checks {
   tableWritten(before: Table, after: Table, committer: CommitterPart): void {
     if (after.number <= before.number || after.epoch < before.epoch) this.fail('I5 epochs', `table ${after.epoch}/${after.number} was written over ${before.epoch}/${before.number}`)
     if (committer.violations > 0) this.fail('I4 one at a time', 'two flips were open at a time')
-    this.#world.note(`table ${after.number}: ${after.routes.map((route) => `${route.service} ${route.state} ${route.live?.release ?? '-'}${route.fallback === null ? '' : `, fallback ${route.fallback.release}`}`).join('; ')}`)
+    this.#world.note(`table ${after.number}: ${after.routes.map((route) => `${route.service} ${route.state} ${route.live?.release ?? '-'}${route.fallback === null ? '' : `, fallback ${route.fallback.release}`}${route.canary === null || route.canary === undefined ? '' : `, canary ${route.canary.target.release} at ${route.canary.share}`}`).join('; ')}`)
+    this.canaries.tableWritten(before, after)
     for (const route of after.routes) {
       const old = before.routes.find((one) => one.service === route.service)
       if (route.live !== null && old?.live?.release !== route.live.release) this.deploys.wentLive(route.service, route.live.release.slice(route.service.length + 1))
@@ -210,4 +217,8 @@ export class Checks {
   endless(): never {
     this.fail('Q rest', 'it does not come to rest')
   }
+}
+
+function isOnCanary(request: SimRequest): boolean {
+  return request.assigned !== null && request.release === request.assigned.canary.target.release
 }

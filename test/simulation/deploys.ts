@@ -63,6 +63,7 @@ export class Deploys {
   wentLive(service: string, id: string): void {
     const { counts } = this.#world
     counts.flips += 1
+    this.#world.checks.canaries.wentLive(service, id)
     if (this.#world.stateOf(service)?.confirmed === id) return
     const deploy = this.#deployOf(service, id)
     deploy.flips += 1
@@ -177,5 +178,5 @@ export class Deploys {
 
 /** Nothing in the build itself stands against its being confirmed. */
 export function isGood(build: Build): boolean {
-  return build.takesIn && build.health === 'good' && build.crash === null && build.sickAfterMs === null
+  return build.verdict === 'good' && build.takesIn && build.health === 'good' && build.crash === null && build.sickAfterMs === null
 }

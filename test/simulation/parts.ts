@@ -1,6 +1,7 @@
 import { Committer, type CommitterEffect, type CommitterInput } from '../../proxy/master/committer.ts'
 import type { ToWorker } from '../../proxy/messages.ts'
 import { withoutDeadTargets, type ReleaseId, type ServiceName, type Table } from '../../proxy/table.ts'
+import type { HasVisitor } from '../../proxy/canary/visitor.ts'
 import { WorkerRoutes, type Applied, type Decision } from '../../proxy/worker/routes.ts'
 import { recover } from '../../agent/swap/recover.ts'
 import { step } from '../../agent/swap/swap.ts'
@@ -18,7 +19,7 @@ export interface RoutesPart {
   readonly anyPrepared: boolean
   apply(message: Extract<ToWorker, { type: 'table' | 'prepare' | 'commit' | 'undo' }>): Applied
   masterVanished(written: Table | null): Applied
-  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null): Decision
+  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null, asker?: HasVisitor): Decision
 }
 
 /** What is simulated: the production reducers, and the duties of the shells around them. A test takes one away. */

@@ -1,3 +1,4 @@
+import type { CanaryWish } from '../../agent/swap/state.ts'
 import { Random } from './random.ts'
 
 /** How a build behaves once it is booted. Times in milliseconds. */
@@ -12,6 +13,8 @@ export interface Build {
   /** Its probes fail from so long after its first success on. */
   readonly sickAfterMs: number | null
   readonly term: 'quick' | 'slow' | 'ignored'
+  /** What would be said of it as a canary: as good, worse, or nothing that one could go by. */
+  readonly verdict: 'good' | 'bad' | 'open'
 }
 
 export type Fault =
@@ -27,10 +30,12 @@ export type Fault =
 
 export type Command =
   | { readonly do: 'drop'; readonly service: string; readonly build: Build }
-  | { readonly do: 'swap'; readonly service: string; readonly build: Build; readonly supersede: boolean }
+  | { readonly do: 'swap'; readonly service: string; readonly build: Build; readonly supersede: boolean; readonly canary?: CanaryWish }
   | { readonly do: 'restart'; readonly service: string }
   | { readonly do: 'rollback'; readonly service: string; readonly to: 'before' | 'any' }
   | { readonly do: 'undo'; readonly service: string; readonly how: 'aborted' | 'timed-out' }
+  /** promote, abort, or a share that is set by hand. */
+  | { readonly do: 'canary'; readonly service: string; readonly order: 'promote' | 'abort' | number }
   | { readonly do: 'rescan'; readonly service: string }
   | { readonly do: 'down'; readonly upAfterMs: number }
   | { readonly do: 'request'; readonly service: string }
@@ -52,6 +57,8 @@ export interface Plan {
   readonly bakeMs: number
   readonly drainMs: number
   readonly onCrashLoop: 'hold' | 'rollback'
+  /** Whether each swap has a canary. */
+  readonly canary: boolean
   /** How likely a flip draws requests to itself. */
   readonly crowding: number
   readonly actions: readonly Action[]
@@ -62,6 +69,35 @@ export function isFault(act: Command | Fault): act is Fault {
 }
 
 export function makePlan(seed: number): Plan {
+  return withCanaries(plainPlan(seed))
+}
+
+/** A third of the schedules have canaries, and orders about them; drawn apart, so that the others stay as they are. */
+function withCanaries(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x2545f491)
+  if (!random.chance(0.35)) return plan
+  const always = random.chance(0.8)
+  const judged = (act: Command | Fault): Command | Fault => {
+    if (act.do !== 'drop' && act.do !== 'swap') return act
+    const build: Build = { ...act.build, verdict: random.weighted([[5, 'good'], [4, 'bad'], [2, 'open']] as const) }
+    if (act.do === 'drop') return { ...act, build }
+    return { ...act, build, ...(random.chance(always ? 0.2 : 0.7) ? { canary: random.pick(['none', 0, 0.3, 0.5] as const) } : {}) }
+  }
+  const actions = plan.actions.map((action): Action => ({ ...action, act: judged(action.act) }))
+  for (let left = random.weighted([[3, 0], [3, 1], [2, 3]] as const); left > 0; left -= 1) {
+    const order = random.weighted<'promote' | 'abort' | number>([[2, 'promote'], [2, 'abort'], [4, random.pick([0, 0.2, 0.5, 0.8])]])
+    const act: Command = { do: 'canary', service: random.pick(plan.services), order }
+    actions.push(random.chance(0.5) ? { at: random.between(20, 2_500), act } : { place: random.chance(0.5) ? 'agent' : 'flip', moment: random.int(5, 120), act })
+  }
+  for (let left = random.weighted([[2, 0], [3, 1], [1, 3]] as const); left > 0; left -= 1) {
+    const act = randomFault(random, plan.services)
+    actions.push(random.chance(0.5) ? { at: random.between(20, 1_500), act } : { place: random.pick(['agent', 'master'] as const), moment: random.int(10, 110), act })
+  }
+  for (let left = random.int(5, 40); left > 0; left -= 1) actions.push({ at: random.between(0, 3_000), act: { do: 'request', service: random.pick(plan.services) } })
+  return { ...plan, actions, canary: always, beginsLive: random.chance(0.9) || plan.beginsLive }
+}
+
+function plainPlan(seed: number): Plan {
   const random = new Random(seed)
   const services = random.chance(0.15) ? ['a', 'b'] : ['a']
   const windowMs = random.between(800, 4_500)
@@ -98,7 +134,7 @@ export function makePlan(seed: number): Plan {
   return {
     seed, services, actions, workers: random.weighted(stormy ? [[1, 2], [3, 3], [3, 4]] : [[4, 1], [5, 2], [2, 3], [1, 4]]), beginsLive: random.chance(0.7),
     bakeMs, drainMs: random.pick([250, 700, 1_500]),
-    onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: stormy ? 1 : random.pick([0.1, 0.4, 0.8]),
+    onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: stormy ? 1 : random.pick([0.1, 0.4, 0.8]), canary: false,
   }
 }
 
@@ -116,7 +152,7 @@ function randomCommand(random: Random, service: string, index: number, bakeMs: n
 function randomBuild(random: Random, key: string, good: number, bakeMs: number): Build {
   const build: Build = {
     key, takesIn: true, bootMs: random.between(1, random.chance(0.3) ? 600 : 60), health: 'good', crash: null, sickAfterMs: null,
-    term: random.weighted([[6, 'quick'], [2, 'slow'], [1, 'ignored']] as const),
+    term: random.weighted([[6, 'quick'], [2, 'slow'], [1, 'ignored']] as const), verdict: 'good',
   }
   if (random.chance(good)) return build
   return random.weighted<() => Build>([

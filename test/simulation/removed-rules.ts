@@ -52,7 +52,7 @@ function forgetfulRoutes(): RoutesPart {
     get anyPrepared() { return routes.anyPrepared },
     apply: (message) => routes.apply(message),
     masterVanished: () => routes.masterVanished(null),
-    decide: (service, failed) => routes.decide(service, failed),
+    decide: (service, failed, asker) => routes.decide(service, failed, asker),
   }
 }
 
@@ -183,6 +183,41 @@ export const removedRules: readonly RemovedRule[] = [
     without: 'the new master does not wait for them before it says quiet',
     parts: { ...production, countsOrphans: false },
     caughtBy: ['I3 nothing lost'],
+  },
+  {
+    rule: 'section 3, "safe table": the master takes a canary out by itself when the agent dies',
+    without: 'the canary stays where it is until another agent has begun',
+    parts: { ...production, committer: tampered((committer, input) => committer.handle(input.type === 'route' ? { ...input, safe: null } : input)) },
+    caughtBy: ['C3 judged'],
+  },
+  {
+    rule: 'the canary contract: raising the share moves nobody back, whichever worker answers',
+    without: 'a raise is told to the workers one after the other',
+    parts: {
+      ...production,
+      committer: tampered((committer, input) => {
+        const effects = committer.handle(input)
+        const before = input.type === 'route' ? routeOf(committer.table, input.route.service) : undefined
+        const isRaise = input.type === 'route' && before?.live?.release === input.route.live?.release && (input.route.canary ?? null) !== null
+        return isRaise ? unprepared(committer, effects) : effects
+      }),
+    },
+    caughtBy: ['C1 one way'],
+  },
+  {
+    rule: 'the canary contract: what the verdict is against is taken back',
+    without: 'the steps go on whatever the verdict says',
+    parts: { ...production, step: (state, event) => production.step(state, event.type === 'canary-end' && event.how === 'failed' ? { type: 'canary-promote', release: event.release, why: '' } : event) },
+    caughtBy: ['C2 verdict'],
+  },
+  {
+    rule: 'section 3: a canary is not taken over from a dead master',
+    without: 'a new master begins with the canaries of the old one',
+    parts: { ...production, withoutDeadTargets: (table, epoch, runs) => {
+      const kept = production.withoutDeadTargets(table, epoch, runs)
+      return { ...kept, routes: kept.routes.map((route) => ({ ...route, canary: routeOf(table, route.service)?.canary ?? null })) }
+    } },
+    caughtBy: ['C3 judged'],
   },
   {
     rule: 'section 3, and promise 6: a new master adopts only what still runs',

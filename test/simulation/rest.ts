@@ -18,6 +18,7 @@ export function checkRest(world: World): void {
   const { table } = master.committer
   if (world.disk.table !== table) fail('the table file is not the committed table')
   checkWorkers(world, table.number)
+  world.checks.canaries.none(table, 'when all has come to rest')
   for (const service of world.plan.services) {
     const state = agent.states.get(service)
     if (state === undefined) return fail(`the agent does not know service ${service}`)

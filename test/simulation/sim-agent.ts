@@ -4,6 +4,7 @@ import { routeOf, type ProposedRoute, type Route, type Target } from '../../prox
 import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
 import { failureAt } from '../../agent/swap/ends.ts'
 import { findRelease, newServiceState, nothingLive, type BootPlan, type RouteIntent, type ServiceState } from '../../agent/swap/state.ts'
+import { Judge } from './judge.ts'
 import { Channel } from './network.ts'
 import { Probes } from './probes.ts'
 import { SimProcess } from './process.ts'
@@ -21,12 +22,13 @@ export class SimAgent extends SimProcess {
   readonly states = new Map<string, ServiceState>()
   readonly #toMaster: Channel<FromAgent>
   readonly #probes: Probes
+  readonly judge: Judge
   /** It was declared dead and another was started: what it writes is nobody's journal. */
   ghost = false
   started = false
   #quiescing = false
   /** Changes of the table are sent one at a time, whatever the service. */
-  readonly #routes: { readonly service: string; readonly route: ProposedRoute }[] = []
+  #routes: { readonly service: string; readonly route: ProposedRoute }[] = []
   #changing: { readonly request: number; readonly service: string } | null = null
   #nextRequest = 1
   readonly #stops = new Map<string, Timed>()
@@ -39,6 +41,7 @@ export class SimAgent extends SimProcess {
     this.epoch = epoch
     this.#toMaster = new Channel(world.clock, world.random, { from: this, to: master, deliver: (message) => master.fromAgent(this, message), broken: () => {} })
     this.#probes = new Probes(this)
+    this.judge = new Judge(this)
     this.onDeath(() => {
       world.agents.delete(this)
       if (this.ghost) return
@@ -100,6 +103,7 @@ export class SimAgent extends SimProcess {
         break
       case 'notify':
       case 'figures':
+      case 'evidence':
       case 'exit':
         break
     }
@@ -208,6 +212,9 @@ export class SimAgent extends SimProcess {
       case 'follow':
         if (!this.ghost) world.checks.follows(effect.command, service, effect.release)
         break
+      case 'judge':
+        this.judge.begin(service, effect.release)
+        break
       case 'progress':
       case 'note':
         break
@@ -217,8 +224,8 @@ export class SimAgent extends SimProcess {
   #takeIn(service: string, release: string): void {
     const build = this.world.buildOf(service, release)
     if (!build.takesIn) return this.take(service, { type: 'take-in-failed', release, failure: failureAt('take-in', 'it is not whole') })
-    const { bakeMs, onCrashLoop } = this.world.plan
-    const plan: BootPlan = { command: ['app'], socket: 'inherit', env: {}, bakeMs, onCrashLoop, stopMs }
+    const { bakeMs, onCrashLoop, canary } = this.world.plan
+    const plan: BootPlan = { command: ['app'], socket: 'inherit', env: {}, bakeMs, onCrashLoop, stopMs, canary: { always: canary, salt: `${service} ${release}` } }
     this.take(service, { type: 'taken-in', release, plan })
   }
 
@@ -243,7 +250,17 @@ export class SimAgent extends SimProcess {
     const request = this.#nextRequest
     this.#nextRequest += 1
     this.#changing = { request, service: next.service }
-    this.#toMaster.send({ type: 'route', epoch: this.epoch, request, route: next.route, safe: null })
+    const { canary, ...safe } = next.route
+    this.#toMaster.send({ type: 'route', epoch: this.epoch, request, route: next.route, safe: canary === null || canary === undefined ? null : safe })
+  }
+
+  /** A canary is taken back before that is written down; what waits here and would send more to it is overtaken. */
+  goSafe(service: string): void {
+    this.#toMaster.send({ type: 'go-safe', epoch: this.epoch, service })
+    const overtaken = this.#routes.filter((one) => one.service === service && (one.route.canary ?? null) !== null)
+    if (overtaken.length === 0) return
+    this.#routes = this.#routes.filter((one) => !overtaken.includes(one))
+    this.world.clock.after(0, this, () => this.take(service, { type: 'refused', message: 'the canary is being taken back' }))
   }
 
   #proposed(state: ServiceState, intent: RouteIntent): ProposedRoute {
@@ -253,7 +270,13 @@ export class SimAgent extends SimProcess {
       const record = findRelease(state, id)
       return { release: releaseKey(state.service, id), host: '127.0.0.1', port: port ?? 0, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
     }
+    const { canary } = intent
+    const trial = canary === null || canary === undefined ? null : target(canary.release, canary.port)
     return {
+      ...(trial === null || canary === null || canary === undefined ? {} : { canary: {
+        target: trial, share: canary.share, phase: canary.phase, salt: state.swap?.canary?.salt ?? '', secret: '', key: { from: 'header', name: 'x-user' },
+        sticky: 'none', names: { canary: [], stable: [] }, allow: [], slowMs: null, timedFromMs: 0,
+      } }),
       service: state.service, state: intent.state, reason: intent.reason, settings: { holdTimeoutMs: holdMs, holdMax: 1_000 },
       live: target(intent.live, intent.port), fallback: target(intent.fallback, findRelease(state, intent.fallback)?.process?.port ?? null),
     }
@@ -278,5 +301,9 @@ function split(key: ReleaseId): { readonly service: string; readonly release: st
 function intentOf(route: Route | undefined): RouteIntent {
   if (route === undefined) return nothingLive
   const id = (target: Target | null): string | null => (target === null ? null : numberOfKey(target.release))
-  return { state: route.state, live: id(route.live), port: route.live?.port ?? null, fallback: id(route.fallback), reason: route.reason }
+  const { canary } = route
+  return {
+    state: route.state, live: id(route.live), port: route.live?.port ?? null, fallback: id(route.fallback), reason: route.reason,
+    ...(canary === null || canary === undefined ? {} : { canary: { release: numberOfKey(canary.target.release), port: canary.target.port, share: canary.share, phase: canary.phase } }),
+  }
 }

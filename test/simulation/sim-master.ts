@@ -1,4 +1,5 @@
 import type { CommitterEffect, CommitterInput } from '../../proxy/master/committer.ts'
+import { noRequest } from '../../proxy/master/committer.ts'
 import { QuietWatch } from '../../proxy/master/quiet-watch.ts'
 import { protocolVersion, type DrainDeadlines, type FromAgent, type FromWorker, type ToAgent, type ToWorker } from '../../proxy/messages.ts'
 import type { ReleaseId } from '../../proxy/release-key.ts'
@@ -43,6 +44,7 @@ export class SimMaster extends SimProcess {
     if (world.parts.countsOrphans) this.#quiet.setOrphans(this.#orphans.length)
     this.onDeath(() => {
       for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
+      world.checks.canaries.masterGone()
     })
     this.#backends = new Backends(world, this, inherited, (message) => this.#tell(message))
     for (const orphan of this.#orphans) {
@@ -99,6 +101,7 @@ export class SimMaster extends SimProcess {
     if (this.agent !== agent) return
     this.agent = null
     this.handle({ type: 'agent-gone' })
+    if (!this.committer.flipping) this.#world.checks.canaries.none(this.committer.table, 'when its agent is gone')
     this.#onQuiesced?.()
     const world = this.#world
     world.clock.after(world.random.between(0, world.random.chance(0.3) ? 200 : 3), this, () => this.startAgent())
@@ -113,7 +116,7 @@ export class SimMaster extends SimProcess {
       world.counts.staleMessages += 1
       world.note(`master gets ${message.type} of the old epoch ${message.epoch}`)
     }
-    if (obeys && message.type !== 'route') world.checks.obeys(message.type, message.epoch, this.#newestEpoch)
+    if (obeys && message.type !== 'route' && message.type !== 'go-safe') world.checks.obeys(message.type, message.epoch, this.#newestEpoch)
     switch (message.type) {
       // Composed of what is simulated already: an agent's end, workers that come and go.
       case 'loaded':
@@ -126,6 +129,9 @@ export class SimMaster extends SimProcess {
         break
       case 'route':
         this.handle({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
+        break
+      case 'go-safe':
+        this.handle({ type: 'go-safe', epoch: message.epoch, service: message.service })
         break
       case 'spawn':
         if (obeys && !this.#stopping) this.#backends.spawn(message.order.service, message.order.release)
@@ -165,6 +171,7 @@ export class SimMaster extends SimProcess {
       case 'listen-failed':
       case 'ledger':
       case 'forgotten':
+      case 'evidence':
       case 'alive':
         break
     }
@@ -249,7 +256,7 @@ export class SimMaster extends SimProcess {
         for (const route of effect.table.routes) if (route.since === effect.table.number) world.crowd(route.service)
         break
       case 'committed':
-        if (effect.epoch === this.committer.epoch) this.#tell({ type: 'committed', request: effect.request, number: effect.number })
+        if (effect.epoch === this.committer.epoch && effect.request !== noRequest) this.#tell({ type: 'committed', request: effect.request, number: effect.number })
         break
       case 'refused':
         world.counts.refused += 1
@@ -257,7 +264,7 @@ export class SimMaster extends SimProcess {
         if (effect.epoch === this.committer.epoch) this.#tell({ type: 'refused', request: effect.request, code: effect.code, message: effect.message })
         break
       case 'flip-done':
-        if (effect.epoch === this.committer.epoch) this.#tell({ type: 'flip-done', request: effect.request, longestParkMs: effect.longestParkMs })
+        if (effect.epoch === this.committer.epoch && effect.request !== noRequest) this.#tell({ type: 'flip-done', request: effect.request, longestParkMs: effect.longestParkMs })
         break
       case 'arm':
         world.clock.after(effect.ms, this, () => this.handle({ type: 'timeout', flip: effect.flip, phase: effect.phase }))

@@ -1,5 +1,6 @@
 import type { FromWorker, ToWorker } from '../../proxy/messages.ts'
 import type { ReleaseId } from '../../proxy/release-key.ts'
+import { servedBy } from '../../proxy/table.ts'
 import { Channel } from './network.ts'
 import type { RoutesPart } from './parts.ts'
 import { SimProcess } from './process.ts'
@@ -99,9 +100,10 @@ export class SimWorker extends SimProcess {
   /** Picks a release for the request, or lets it wait. Choosing and counting are one step. */
   pick(request: SimRequest): void {
     request.worker = this
-    const decision = this.routes.decide(request.service, request.failed)
+    const decision = this.routes.decide(request.service, request.failed, request)
     switch (decision.kind) {
       case 'go':
+        request.assigned = decision.assigned
         this.#go(request, decision.target.release, decision.target.port, decision.since, decision.number, decision.viaFallback)
         break
       case 'park':
@@ -149,7 +151,9 @@ export class SimWorker extends SimProcess {
     if (counted === undefined) this.inFlight.set(release, (counted = new Set()))
     counted.add(request)
     if (world.tracing) world.note(`request ${request.id} at ${this.name}: picked ${release}, port ${port}${viaFallback ? ' as fallback' : ''}, since ${since}, table ${number}`)
+    request.downsAtPick = world.checks.canaries.downsOf(request.service, number)
     world.checks.picked(request, this)
+    world.checks.canaries.picked(request, this)
     if (viaFallback) {
       world.counts.fallbackPicks += 1
       const key = `${release}:${number}`
@@ -259,10 +263,9 @@ export class SimWorker extends SimProcess {
   #tableChanged(): void {
     this.listening = true
     this.#world.checks.workerTable(this)
-    for (const route of this.routes.table.routes) {
-      const release = route.live?.release
-      const drain = release === undefined ? undefined : this.#drains.get(release)
-      if (release === undefined || drain === undefined) continue
+    for (const release of this.routes.table.routes.flatMap(servedBy)) {
+      const drain = this.#drains.get(release)
+      if (drain === undefined) continue
       this.#world.clock.cancel(drain.timer)
       this.#drains.delete(release)
     }

@@ -12,6 +12,9 @@ export const invariants = {
   'I10 fallback': 'while a release bakes with a warm release behind it, a failed dial goes there at once',
   'I12 bake': 'a release that was found sick in its bake is not confirmed while the old one is well',
   'I11 no dead targets': 'the first table of a new master names only processes that run',
+  'C1 one way': 'whoever has had a full reply of a canary is not sent back to stable, but where the canary is taken back',
+  'C2 verdict': 'a canary that was judged to be bad does not go live, but by a person\'s word',
+  'C3 judged': 'a canary is in the table only while somebody judges it',
   'L liveness': 'a good build that no fault disturbs is confirmed',
   'Q rest': 'when the faults have ended all comes to rest: one live process, the confirmed one, and the same table everywhere',
 } as const

@@ -8,6 +8,7 @@ import { noCounts } from './counts.ts'
 import { Disk } from './disk.ts'
 import { Faults } from './faults.ts'
 import { latency } from './network.ts'
+import type { KeptJudge } from './judge.ts'
 import type { Parts } from './parts.ts'
 import type { Build, Command, Place, Plan } from './plan.ts'
 import { Random } from './random.ts'
@@ -20,7 +21,7 @@ import type { SimWorker } from './sim-worker.ts'
 const mostSteps = 60_000
 
 /** The release that was live at the beginning, and a restart of it. */
-const plainBuild: Build = Object.freeze({ key: 'plain', takesIn: true, bootMs: 8, health: 'good', crash: null, sickAfterMs: null, term: 'quick' })
+const plainBuild: Build = Object.freeze({ key: 'plain', takesIn: true, bootMs: 8, health: 'good', crash: null, sickAfterMs: null, term: 'quick', verdict: 'good' })
 
 /** One machine: its processes, its disk, its clock, and everything that may be asked of it. */
 export class World {
@@ -40,6 +41,8 @@ export class World {
   readonly ghosts = new Set<SimAgent>()
   /** Ports are never used twice, but for those that strangers take after a reboot. */
   readonly ports = new Map<number, SimBackend>()
+  /** The files of the judges of canaries, by service and release. */
+  readonly judges = new Map<string, KeptJudge>()
   readonly strangers = new Set<number>()
   /** By service and source. */
   readonly #builds = new Map<string, Build>()
@@ -102,6 +105,7 @@ export class World {
     const survivors = [...this.ports.values()].filter((backend) => backend.alive)
     const table = this.parts.withoutDeadTargets(last, last.epoch + 1, (target) => this.ports.get(target.port)?.alive === true && !this.strangers.has(target.port))
     this.checks.newMaster(table)
+    this.checks.canaries.none(table, 'in the first table of a new master')
     // The old agent may be stopped and wake up later: it is ended first.
     for (const agent of this.agents) agent.die()
     this.counts.takeovers += 1
@@ -167,13 +171,17 @@ export class World {
         if (state.swap !== null) agent.take(act.service, { type: 'undo', release: state.swap.release, how: act.how, reason: 'as asked' })
         return
       }
+      if (act.do === 'canary') {
+        if (state.swap !== null) agent.judge.order(act.service, state.swap.release, act.order)
+        return
+      }
       const command = this.#nextCommand
       this.#nextCommand += 1
       this.checks.asked(command, agent)
       switch (act.do) {
         case 'swap':
           this.#builds.set(`${act.service} /${act.build.key}`, act.build)
-          agent.take(act.service, { type: 'deploy', request: { ...this.#deploy(act.build.key, act.supersede), command } })
+          agent.take(act.service, { type: 'deploy', request: { ...this.#deploy(act.build.key, act.supersede), command, ...(act.canary === undefined ? {} : { canary: act.canary }) } })
           break
         case 'restart': {
           const source = findRelease(state, state.committed.live)?.source ?? '/begin'
@@ -182,7 +190,10 @@ export class World {
         }
         case 'rollback': {
           const to = act.to === 'before' || state.releases.length === 0 ? null : this.random.pick(state.releases).id
-          if (to !== null) this.checks.deploys.named(act.service, to)
+          if (to !== null) {
+            this.checks.deploys.named(act.service, to)
+            this.checks.canaries.promoted(act.service, to)
+          }
           agent.take(act.service, { type: 'rollback', to, command })
           break
         }
@@ -233,7 +244,7 @@ export class World {
   }
 
   request(service: string): void {
-    const request = new SimRequest(this.#nextRequest, service, this.checks.floorOf(service))
+    const request = new SimRequest(this.#nextRequest, service, this.checks.floorOf(service), this.checks.canaries.downs(service))
     this.#nextRequest += 1
     this.counts.requests += 1
     this.#queue.push(request)
