@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { adoptSocket, type BareSocket } from '../../inherit/bare-socket.ts'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { takeUpSockets } from '../../inherit/inherited-sockets.ts'
+import { tellMainPid } from '../../inherit/upgrade/service-manager.ts'
 import { openLog } from '../../proxy/log.ts'
 import { readInstallation } from '../../proxy/master/installation.ts'
 import { Master } from '../../proxy/master/master.ts'
@@ -60,6 +61,11 @@ export async function runUp(options: UpOptions): Promise<number> {
       logLevel: config.log.level,
       log,
       onBound: (address) => announce(options, path, address),
+      onReady: () => {
+        void tellMainPid(process.env['NOTIFY_SOCKET'], process.pid, process.env['PATH']).then((problem) => {
+          if (problem !== undefined) log.warn('gracer.systemd-not-told', { error: problem })
+        })
+      },
     })
     process.title = 'gracer'
     const end = (): void => void master.stop()

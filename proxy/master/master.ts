@@ -32,6 +32,8 @@ export interface MasterOptions {
   readonly log: Log
   /** The public socket is bound. */
   readonly onBound: (address: { host: string; port: number }) => void
+  /** Called once: every service serves, or has nothing to serve yet. What is ordered after gracer may come. */
+  readonly onReady: () => void
 }
 
 /** Used where the agent cannot say: it is gone at the moment of the shutdown. */
@@ -73,6 +75,7 @@ export class Master {
   #fail: (error: Error) => void = () => {}
   /** A worker has listened on the public port: it is ours. */
   #listened = false
+  #ready = false
   readonly #exited: Promise<number>
 
   constructor(options: MasterOptions) {
@@ -230,6 +233,7 @@ export class Master {
         break
       case 'ready':
         this.#settled = true
+        this.#checkReady()
         this.#agentReady?.()
         this.#agent.hasSettled()
         break
@@ -275,6 +279,7 @@ export class Master {
         break
       case 'listening':
         this.#listened = true
+        this.#checkReady()
         this.#options.log.info('worker.listening', { worker })
         break
       case 'listen-failed':
@@ -325,6 +330,7 @@ export class Master {
         break
       case 'write-table':
         this.#writeTable()
+        this.#checkReady()
         break
       case 'committed':
         if (effect.epoch === this.#committer.epoch && effect.request !== noRequest) this.#agent.send({ type: 'committed', request: effect.request, number: effect.number })
@@ -352,6 +358,13 @@ export class Master {
       this.#options.log.error('master.table-not-written', { error: (error as Error).message })
       setTimeout(() => this.#writeTable(), 1_000)
     }
+  }
+
+  #checkReady(): void {
+    if (this.#ready || !this.#settled || !this.#listened || this.#committer.table.routes.some((route) => route.state === 'holding')) return
+    this.#ready = true
+    this.#options.log.info('gracer.ready')
+    this.#options.onReady()
   }
 
   async #quiesceAgent(): Promise<void> {
