@@ -68,7 +68,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     const service = serviceNamed(name)
     const { runner } = service
     // An invalid config refuses the swap and touches nothing.
-    const { health } = service.readConfig()
+    const { health, hooks, overlap, drain } = service.readConfig()
     const found = findTarget(request.target ?? null, runner.state, service.drops, service.workingFolder)
     if (request.dryRun === true) return listener(dryRun(service, found))
     let release: string | null = null
@@ -78,7 +78,8 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       forSwap(withRemark(found.remark, listener))(event)
     }
     const command = runner.teller.audience.command(following)
-    const timeoutMs = request.timeoutMs ?? health.deadlineMs + besideHealthMs
+    const beforeBootMs = (hooks.prepare.length + hooks.release.length) * hooks.timeoutMs + (overlap ? 0 : drain.timeoutMs + drain.stopMs)
+    const timeoutMs = request.timeoutMs ?? beforeBootMs + health.deadlineMs + besideHealthMs
     const timer = setTimeout(() => {
       if (release !== null) runner.dispatch({ type: 'undo', release, how: 'timed-out', reason: `it had not flipped within ${formatDuration(timeoutMs)}` })
     }, timeoutMs)

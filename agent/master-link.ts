@@ -33,13 +33,17 @@ export class MasterLink {
     this.hello = hello
   }
 
-  /** What the master says that is not an answer. */
+  /** What the master says that is not an answer; what it said since its first word comes first. */
   listen(listener: (message: ToAgent) => void): void {
-    process.on('message', (value) => {
+    const hear = (value: unknown): void => {
       if (!isMessage(value)) return
       const message = value as ToAgent
       if (!this.#answered(message)) listener(message)
-    })
+    }
+    const early = earlyWords.splice(0)
+    process.off('message', keepEarly)
+    process.on('message', hear)
+    process.nextTick(() => early.forEach(hear))
   }
 
   say(message: FromAgent): void {
@@ -126,11 +130,20 @@ export class MasterLink {
   }
 }
 
+/** What the master has said between its first word and the agent's first look at what follows. */
+const earlyWords: unknown[] = []
+
+function keepEarly(value: unknown): void {
+  earlyWords.push(value)
+}
+
 /** Waits for the master's first word; the message is not lost, however early it comes. */
 export function awaitHello(): Promise<Hello> {
   return new Promise((resolve) => {
     const listener = (value: unknown): void => {
       if (!isMessage(value) || value.type !== 'hello') return
+      // Node hands over all that has arrived in one go: what follows would meet nobody.
+      process.on('message', keepEarly)
       process.off('message', listener)
       resolve(value as unknown as Hello)
     }

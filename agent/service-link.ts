@@ -1,6 +1,6 @@
 import type { CanaryRoute } from '../proxy/canary/route.ts'
 import type { ReleaseFigures } from '../proxy/figures.ts'
-import type { DrainDeadlines, DrainOrder, SpawnOrder, ToAgent } from '../proxy/messages.ts'
+import type { DrainDeadlines, DrainOrder, HookOrder, HookResult, SpawnOrder, ToAgent } from '../proxy/messages.ts'
 import { numberOfKey, releaseKey, serviceOfKey, type ReleaseId } from '../proxy/release-key.ts'
 import { routeOf, type ProposedRoute, type Target } from '../proxy/table.ts'
 import type { Figures, MasterLink, RouteAnswer } from './master-link.ts'
@@ -81,6 +81,19 @@ export class ServiceLink {
 
   signal(release: string, signal: 'SIGTERM' | 'SIGKILL'): void {
     this.#link.signal(this.#key(release), signal)
+  }
+
+  runHook(order: Omit<HookOrder, 'service' | 'release'> & { readonly release: string }): void {
+    this.#link.say({ type: 'run-hook', epoch: this.#link.hello.epoch, order: { ...order, service: this.service, release: this.#key(order.release) } })
+  }
+
+  endHook(run: number): void {
+    this.#link.say({ type: 'end-hook', epoch: this.#link.hello.epoch, service: this.service, run })
+  }
+
+  /** The hooks of this service that the master was ordered before this agent began, by run; null: it runs. */
+  hooks(): Map<number, HookResult | null> {
+    return new Map(this.#link.hello.hooks.filter((one) => one.service === this.service).map((one) => [one.run, one.result]))
   }
 
   /** Returns the order's name, which the master's `quiet` carries. */

@@ -117,6 +117,41 @@ export interface MasterFacts {
   readonly restarts: { readonly workers: number; readonly agent: number }
 }
 
+/** One command of a hook, run by the master so that it has a parent whatever becomes of the agent. */
+export interface HookOrder {
+  readonly service: ServiceName
+  /** Unique within the service, over all agents. */
+  readonly run: number
+  readonly release: ReleaseId
+  readonly hook: string
+  readonly command: string
+  readonly args: readonly string[]
+  /** A real path, never through a symlink. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly logFile: string
+  /** SIGTERM to its process group after this, SIGKILL `stopMs` later. */
+  readonly timeoutMs: number
+  readonly stopMs: number
+}
+
+/** How a hook has ended. */
+export interface HookResult {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly timedOut: boolean
+  readonly ms: number
+  /** It could not be started. */
+  readonly error: string | null
+}
+
+export interface HookInfo {
+  readonly service: ServiceName
+  readonly run: number
+  /** null: it runs. */
+  readonly result: HookResult | null
+}
+
 export type ToAgent =
   | {
       readonly type: 'hello'
@@ -124,6 +159,8 @@ export type ToAgent =
       readonly epoch: number
       readonly table: Table
       readonly backends: readonly BackendInfo[]
+      /** Hooks that run, and those that have ended under this master. */
+      readonly hooks: readonly HookInfo[]
       readonly listen: readonly string[]
       readonly masterPid: number
       /** The master is new: nothing but what is in `backends` survived from before. */
@@ -142,6 +179,7 @@ export type ToAgent =
   | { readonly type: 'spawn-failed'; readonly release: ReleaseId; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly type: 'notify'; readonly release: ReleaseId; readonly key: string; readonly value: string }
   | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null }
+  | { readonly type: 'hook-ended'; readonly release: ReleaseId; readonly run: number; readonly result: HookResult }
   | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
   | { readonly type: 'evidence'; readonly release: ReleaseId; readonly events: readonly UnitEvent[]; readonly dropped: number }
@@ -160,6 +198,8 @@ export type FromAgent =
   | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
   | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
   | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
+  | { readonly type: 'run-hook'; readonly epoch: number; readonly order: HookOrder }
+  | { readonly type: 'end-hook'; readonly epoch: number; readonly service: ServiceName; readonly run: number }
   | { readonly type: 'drain'; readonly epoch: number; readonly release: ReleaseId; readonly order: DrainOrder; readonly deadlines: DrainDeadlines }
   | { readonly type: 'report'; readonly request: number }
   | { readonly type: 'quiesced'; readonly deadlines: DrainDeadlines; readonly stopMs: number }

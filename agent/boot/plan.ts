@@ -27,6 +27,8 @@ export function planBoot(service: ServiceConfig, source: string): BootPlan {
     onCrashLoop: service.onCrashLoop,
     stopMs: service.drain.stopMs,
     canary: { always: (service.canary?.steps.length ?? 0) > 0, salt: newSalt() },
+    overlap: service.overlap,
+    hooks: service.hooks,
   }
 }
 

@@ -20,13 +20,16 @@ export interface Screen {
 }
 
 const frameMs = 100
+const hookPhases: ReadonlySet<string> = new Set(['preparing', 'releasing', 'finishing'])
 
 /** One line for every phase as it begins; the draining count is told only at its beginning. */
 export function plainDisplay(screen: Screen, palette: Palette): Display {
   let last = ''
   return {
     phase(progress) {
-      const key = `${progress.release} ${progress.phase}`
+      // Each command of a hook is told, as it begins and as it ends.
+      const detail = hookPhases.has(progress.phase) ? (progress.detail ?? '') : ''
+      const key = `${progress.release} ${progress.phase} ${detail}`
       if (key === last) return
       last = key
       screen.write(`${phaseLine(progress, null, Infinity, palette)}\n`)

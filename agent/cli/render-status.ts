@@ -74,7 +74,11 @@ function latency(ms: number): string {
 
 function notes(release: ReleaseStatus, width: number, palette: Palette): readonly string[] {
   const texts = [release.verified || release.pid === null ? null : 'which process answers on its port could not be read', release.note === null ? null : printable(release.note)]
-  return texts.filter((text) => text !== null).map((text) => palette.warn(fit(`  ${release.id}: ${text}`, width)))
+  const ports = Object.entries(release.ports ?? {}).map(([name, port]) => `${name} ${port}`).join(', ')
+  return [
+    ...(ports === '' ? [] : [palette.dim(fit(`  ${release.id}: ${ports}`, width))]),
+    ...texts.filter((text) => text !== null).map((text) => palette.warn(fit(`  ${release.id}: ${text}`, width))),
+  ]
 }
 
 function tint(state: ReleaseState, palette: Palette): (text: string) => string {

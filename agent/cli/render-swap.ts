@@ -55,7 +55,7 @@ function headline(outcome: Outcome): string {
   }
 }
 
-const stageNames = { 'take-in': 'take-in', boot: 'its boot', health: 'its health check', canary: 'its canary', flip: 'its flip', bake: 'its bake' } as const
+const stageNames = { 'take-in': 'take-in', hook: 'a hook', boot: 'its boot', health: 'its health check', canary: 'its canary', flip: 'its flip', bake: 'its bake' } as const
 
 /** What failed, attempts, the last reply, the child's own words, elapsed against the deadline. */
 export function failureLines(failure: Failure, palette: Palette): readonly string[] {
@@ -81,13 +81,13 @@ function lastWords(failure: Failure, palette: Palette): readonly string[] {
   return said.length === 0 ? [] : ['  its last lines:', ...said]
 }
 
-const phaseNames = { takeIn: 'take-in', boot: 'boot', health: 'health', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
+const phaseNames = { takeIn: 'take-in', prepare: 'prepare', release: 'release hook', emptying: 'old one out', boot: 'boot', health: 'health', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
 
 /** The receipt as a small table; a reason that was told already is left out. */
 export function receiptLines(receipt: Receipt, palette: Palette, told: string | null): readonly string[] {
   const phases = (Object.keys(phaseNames) as (keyof typeof phaseNames)[]).flatMap((key) => {
     const ms = receipt.phasesMs[key]
-    return ms === null ? [] : [`${phaseNames[key]} ${took(ms)}`]
+    return ms == null ? [] : [`${phaseNames[key]} ${took(ms)}`]
   })
   const pairs: [string, string][] = [
     ['release', `${releaseLabel(receipt.release, receipt.name)}${receipt.previous === null ? '' : `, before it ${printable(receipt.previous)}`}`],
@@ -99,6 +99,7 @@ export function receiptLines(receipt: Receipt, palette: Palette, told: string | 
     pairs.push(['requests', `${receipt.drained} drained, ${receipt.cut} cut, ${receipt.retried} retried`])
     pairs.push(['long-lived', `${count(receipt.streamsEnded, 'stream')} and ${count(receipt.upgradedEnded, 'WebSocket')} ended`])
   }
+  if (receipt.outageMs !== undefined) pairs.push(['outage', palette.warn(`nothing answered for ${took(receipt.outageMs)}; requests that waited in vain (503): ${receipt.heldOut ?? 0}`)])
   const clean = receipt.lost === 0 && receipt.violations === 0
   pairs.push(['lost', (clean ? palette.good : palette.bad)(`${receipt.lost}, violations: ${receipt.violations}`)])
   if (receipt.survivors.length > 0) pairs.push(['survived', palette.warn(`the stop: pid ${receipt.survivors.join(', ')}`)])

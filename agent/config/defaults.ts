@@ -27,5 +27,7 @@ export const defaults = Object.freeze({
   drain: Object.freeze({ timeout: '30s', streams: '30s', upgraded: '30s', spread: '5s', stop: '10s' }),
   bake: '20s',
   onCrashLoop: 'hold',
+  overlap: true,
+  hooks: Object.freeze({ timeout: '10m' }),
   hold: Object.freeze({ timeout: '10s', max: 1000 }),
 } as const)

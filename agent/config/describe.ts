@@ -46,6 +46,12 @@ export function describeConfig(config: Config): readonly ConfigLine[] {
     add('drain.stop', formatDuration(service.drain.stopMs))
     add('bake', formatDuration(service.bakeMs))
     add('onCrashLoop', service.onCrashLoop)
+    add('overlap', service.overlap)
+    add('hooks.prepare', service.hooks.prepare)
+    add('hooks.release', service.hooks.release)
+    add('hooks.confirmed', service.hooks.confirmed)
+    add('hooks.timeout', formatDuration(service.hooks.timeoutMs))
+    add('ports', Object.fromEntries(service.ports))
     add('hold.timeout', formatDuration(service.hold.timeoutMs))
     add('hold.max', service.hold.max)
   }

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { readEnvFile } from './env-file.ts'
+import { crossProblems } from './cross-problems.ts'
 import { findConfig } from './find-config.ts'
 import { parseJsonText } from './json-text.ts'
 import { invalidConfig, problemsFrom } from './problems.ts'
@@ -53,6 +54,7 @@ export function loadConfig(options: LoadOptions): Config {
     const found = problemsFrom(parsed.error.issues, merged)
     problems.push(...found.map((problem) => (origins.get(problem.path) === 'flag' ? { ...problem, path: `--${problem.path}` } : problem)))
   }
+  else problems.push(...crossProblems(parsed.data))
   if (problems.length > 0 || !parsed.success) throw invalidConfig(source, problems)
   const envFile = parsed.data.envFile === null ? null : resolve(base, parsed.data.envFile)
   if (envFile !== null) readEnvFile(envFile)
@@ -152,6 +154,9 @@ function completed(values: FileValues, resolved: Resolved): Config {
         },
         bakeMs: values.bake,
         onCrashLoop: values.onCrashLoop,
+        overlap: values.overlap,
+        hooks: { prepare: values.hooks.prepare, release: values.hooks.release, confirmed: values.hooks.confirmed, timeoutMs: values.hooks.timeout },
+        ports: new Map(Object.entries(values.ports)),
         hold: { timeoutMs: values.hold.timeout, max: values.hold.max },
       },
     ],

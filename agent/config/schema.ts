@@ -48,10 +48,21 @@ function group<Shape extends z.ZodRawShape>(shape: Shape, description: string) {
 const pathText = 'a path, as a string that is not empty'
  
 const noNul = /^[^\u0000]+$/
+const commandsText = 'a command as an array of strings, such as ["npm", "ci"], or a list of those; a line for a shell is ["sh", "-c", "…"]'
 const commandText = 'the program and its arguments as an array of strings, such as ["node", "server.mjs"]'
 // RFC 9110, 5.6.2 (token) and 5.5 (field values).
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const fieldValue = /^(?:[\u0021-\u007e\u0080-\u00ff](?:[\t\u0020-\u007e\u0080-\u00ff]*[\u0021-\u007e\u0080-\u00ff])?)?$/
+
+/** One command, or several in order; always several once read. */
+function commands(description: string) {
+  const word = z.string({ error: commandsText }).regex(/^[^\u0000]*$/, { error: commandsText })
+  const command = z.array(word, { error: commandsText }).min(1, { error: commandsText }).refine((words) => words[0] !== '', { error: commandsText })
+  return z
+    .union([z.array(command), command], { error: commandsText })
+    .transform((value) => (typeof value[0] === 'string' ? [value as string[]] : (value as string[][])))
+    .meta({ description })
+}
 
 const limits = {
   idle: duration('A keep-alive connection of a client without a request is closed after this.').prefault(defaults.limits.idle),
@@ -102,6 +113,13 @@ const hold = {
   max: whole(0, 100_000, 'So many requests wait at most, over all workers.').prefault(defaults.hold.max),
 }
 
+const hooks = {
+  prepare: commands('Before the first boot of a build: npm ci, a build step. Failure fails the deploy.').prefault([]),
+  release: commands('Once for a build, before its first boot, while the old release serves: migrations. Failure fails the deploy.').prefault([]),
+  confirmed: commands('After the bake. Failure is a warning.').prefault([]),
+  timeout: duration('Each command is ended after this.').prefault(defaults.hooks.timeout),
+}
+
 const top = {
   $schema: z.string({ error: 'the address of a JSON schema' }).meta({ description: 'For editors; gracer does not read it.' }).optional(),
   listen: z
@@ -143,7 +161,16 @@ const top = {
   bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),
   onCrashLoop: oneOf(['hold', 'rollback'], 'What to do when a confirmed release crashes again and again.').prefault(defaults.onCrashLoop),
   hold: group(hold, 'Requests while nothing can answer.'),
-  overlap: z.literal(true, { error: 'true (false is not supported by this version)' }).meta({ description: 'Old and new release run beside each other.' }).optional(),
+  overlap: yesOrNo('Whether old and new release may run beside each other. false: the old one ends before the new one boots.').prefault(defaults.overlap),
+  hooks: group(hooks, 'Commands around a deploy, run in the build\'s folder.'),
+  ports: z
+    .record(
+      z.string().regex(/^(?!(?:PORT|HOST)$|GRACER_|LISTEN_)[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of a variable (PORT and HOST, GRACER_* and LISTEN_* are not yours to set)' }),
+      z.union([z.literal('auto'), z.int().min(1).max(65_535)], { error: '"auto", or a port number where "overlap" is false' }),
+      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
+    )
+    .meta({ description: 'More ports of the backend, by the variable that tells it the number. "auto": a free one for each release.' })
+    .prefault({}),
 }
 
 export const fileSchema = z.strictObject(top, { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) })
@@ -151,9 +178,9 @@ export const fileSchema = z.strictObject(top, { error: (issue) => (issue.code ==
 export type FileValues = z.output<typeof fileSchema>
 
 /** Keys of the design that this version refuses, rather than ignoring them in silence. */
-export const laterKeys: readonly string[] = ['services', 'hooks', 'ports', 'canary']
+export const laterKeys: readonly string[] = ['services', 'canary']
 
 /** The known keys of each group; '' is the top. */
 export const knownKeys: ReadonlyMap<string, readonly string[]> = new Map(
-  Object.entries({ '': top, limits, log, health, drain, hold }).map(([name, shape]) => [name, Object.keys(shape).filter((key) => key !== '$schema')]),
+  Object.entries({ '': top, limits, log, health, drain, hold, hooks }).map(([name, shape]) => [name, Object.keys(shape).filter((key) => key !== '$schema')]),
 )

@@ -42,10 +42,23 @@ export interface ServiceConfig {
   readonly onCrashLoop: 'hold' | 'rollback'
   /** Absent: as if it were all defaults. */
   readonly canary?: CanaryConfig
+  /** false: the old release ends before the new one boots. */
+  readonly overlap: boolean
+  readonly hooks: HooksConfig
+  /** More ports of the backend, by the variable that tells it the number. */
+  readonly ports: ReadonlyMap<string, 'auto' | number>
   readonly hold: { readonly timeoutMs: number; readonly max: number }
 }
 
 export type { CanaryConfig } from './canary.ts'
+
+/** Commands, each an array of words. */
+export interface HooksConfig {
+  readonly prepare: readonly (readonly string[])[]
+  readonly release: readonly (readonly string[])[]
+  readonly confirmed: readonly (readonly string[])[]
+  readonly timeoutMs: number
+}
 
 export interface HealthConfig {
   /** null: below 500 on '/', 3xx earns a warning. */

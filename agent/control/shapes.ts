@@ -41,8 +41,8 @@ export interface SwapRequest {
 }
 
 export type Phase =
-  | 'queued' | 'taking-in' | 'booting' | 'checking' | 'canary' | 'flipping' | 'flipped'
-  | 'draining' | 'drained' | 'confirmed' | 'stopping' | 'stopped' | 'flipping-back'
+  | 'queued' | 'taking-in' | 'preparing' | 'releasing' | 'emptying' | 'booting' | 'checking' | 'canary' | 'flipping' | 'flipped'
+  | 'draining' | 'drained' | 'confirmed' | 'finishing' | 'stopping' | 'stopped' | 'flipping-back' | 'returning'
 
 export interface Progress {
   readonly schema: 1
@@ -81,7 +81,7 @@ export interface Outcome {
 
 /** Why a release was not put live, or was taken back; from this a person can mend it. */
 export interface Failure {
-  readonly stage: 'take-in' | 'boot' | 'health' | 'canary' | 'flip' | 'bake'
+  readonly stage: 'take-in' | 'hook' | 'boot' | 'health' | 'canary' | 'flip' | 'bake'
   readonly message: string
   readonly attempts: number
   readonly lastStatus: number | null
@@ -148,6 +148,10 @@ export interface Receipt {
   /** null: the phase was not reached. */
   readonly phasesMs: {
     readonly takeIn: number | null
+    readonly prepare?: number | null
+    readonly release?: number | null
+    /** The old release drained and stopped first, because the two cannot run beside each other. */
+    readonly emptying?: number | null
     readonly boot: number | null
     readonly health: number | null
     /** From its first visitor to the order to flip. */
@@ -170,6 +174,10 @@ export interface Receipt {
   readonly survivors: readonly number[]
   /** What was seen of it as a canary; absent: it was none. */
   readonly canary?: CanaryReport
+  /** Nothing answered for so long (milliseconds), because the old release had to end first; absent: something always did. */
+  readonly outageMs?: number
+  /** Requests that waited in vain (503 with Retry-After), over the whole swap; only beside outageMs. */
+  readonly heldOut?: number
 }
 
 export type ReleaseState = 'booting' | 'live' | 'canary' | 'draining' | 'warm' | 'restarting' | 'stopped' | 'failed'
@@ -232,6 +240,8 @@ export interface ReleaseStatus {
   readonly since: string
   /** False where gracer could not read which process answers on the port. */
   readonly verified: boolean
+  /** Further ports that it was given, by their variables. */
+  readonly ports?: Readonly<Record<string, number>>
   readonly note: string | null
 }
 

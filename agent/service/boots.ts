@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
+import { extraPorts } from '../boot/extra-ports.ts'
 import { lastLines, sizeOf } from '../boot/last-lines.ts'
 import { planBoot, realFolder } from '../boot/plan.ts'
 import { keepConfig, keptConfig } from '../config/kept.ts'
@@ -15,7 +16,7 @@ import { whyUnhealthy } from '../health/why-unhealthy.ts'
 import type { ServiceLink } from '../service-link.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { failureAt } from '../swap/ends.ts'
-import type { ReleaseRecord } from '../swap/state.ts'
+import type { BootPlan, ReleaseRecord } from '../swap/state.ts'
 import { Manifests } from './manifests.ts'
 
 /** How far a boot has come, for the case that its process ends before its check does. */
@@ -37,6 +38,8 @@ export interface BootsOptions {
   /** The releases that were booted from the same folder before this one, oldest first. */
   readonly earlier: (record: ReleaseRecord) => readonly string[]
   readonly dispatch: (event: SwapEvent) => void
+  /** Further ports that releases of the service have been given. */
+  readonly portsTaken: () => ReadonlySet<number>
   /** For the terminal and the story: how the checking goes on. `repeated`: it says no more than the one before. */
   readonly detail: (release: string, detail: string, repeated: boolean) => void
 }
@@ -78,7 +81,7 @@ export class Boots {
       const source = realFolder(record.source)
       await this.#manifests.checkUnchanged(record, source, current.releases)
       this.#manifests.take(record, source, current.releases)
-      dispatch({ type: 'taken-in', release: record.id, plan: planBoot(current, source) })
+      dispatch({ type: 'taken-in', release: record.id, plan: await this.#withPorts(planBoot(current, source), current) })
     } catch (error) {
       dispatch({ type: 'take-in-failed', release: record.id, failure: failureAt('take-in', withHint(error as Error)) })
     }
@@ -92,6 +95,8 @@ export class Boots {
     try {
       this.#logFrom.set(record.id, sizeOf(logFile))
       this.#trials.set(record.id, { begunMs: performance.now(), attempts: 0, last: null })
+      // What its hooks have written is part of what is booted.
+      if (!record.everConfirmed && record.ran !== undefined) this.#manifests.takeAgain(record, realFolder(record.source), this.configOf(record.id).releases)
       const [command = '', ...args] = plan.command
       this.#options.link.spawn({
         release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
@@ -223,6 +228,15 @@ export class Boots {
     } catch (error) {
       return failureAt('take-in', withHint(error as Error))
     }
+  }
+
+  /** A number for each further port, none of which another release of the service has. */
+  async #withPorts(plan: BootPlan, config: ServiceConfig): Promise<BootPlan> {
+    if (config.ports.size === 0) return plan
+    const ports = await extraPorts(config.ports, this.#options.portsTaken())
+    const given = Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)]))
+    // The preload must not take one of them for the port that the inherited socket is meant for.
+    return { ...plan, ports, env: { ...plan.env, ...given, GRACER_KEEP_PORTS: Object.values(ports).join(',') } }
   }
 
   #configFile(release: string): string {

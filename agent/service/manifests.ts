@@ -32,6 +32,13 @@ export class Manifests {
     this.#taking.set(record.id, this.#takeDown(record, source, releases).catch(asGracerError))
   }
 
+  /** Takes it down once more: its own hooks have changed it since. */
+  takeAgain(record: ReleaseRecord, source: string, releases: string | null): void {
+    if (record.dropKey === null) return
+    const before = this.#taking.get(record.id) ?? Promise.resolve()
+    this.#taking.set(record.id, before.then(() => this.#takeDown(record, source, releases)).catch(asGracerError))
+  }
+
   forget(release: string): void {
     this.#taking.delete(release)
   }

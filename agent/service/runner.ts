@@ -12,6 +12,7 @@ import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } 
 import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
+import { HookRuns } from './hook-runs.ts'
 import { prune } from './prune-state.ts'
 import { Teller } from './teller.ts'
 
@@ -48,6 +49,7 @@ export class ServiceRunner {
   readonly boots: Boots
   readonly teller: Teller
   readonly canary: CanaryWatch
+  readonly #hooks: HookRuns
   readonly #options: RunnerOptions
   readonly #journal: Journal
   readonly #stops = new Map<string, NodeJS.Timeout>()
@@ -66,6 +68,7 @@ export class ServiceRunner {
     this.#journal = new Journal(options.folder, options.service, options.log)
     this.#state = this.#journal.read()
     this.teller = new Teller({ service: options.service, folder: options.folder, workingFolder: options.workingFolder, link: options.link, log: options.log, state: () => this.#state })
+    this.#hooks = new HookRuns({ link: options.link, logFile: options.logFile, state: () => this.#state, dispatch: (event) => this.dispatch(event) })
     this.boots = new Boots({
       folder: options.folder, link: options.link, log: options.log, logFile: options.logFile, config: options.config, lastConfig: options.lastConfig,
       earlier: (record) => this.#state.releases.filter((other) => other.source === record.source && other.number < record.number).map((other) => other.id),
@@ -73,6 +76,7 @@ export class ServiceRunner {
         if (event.type === 'sick') this.canary.faulted(event.release, event.failure.message)
         this.dispatch(event)
       },
+      portsTaken: () => new Set(this.#state.releases.filter((record) => record.process !== null || record.id === this.#state.confirmed).flatMap((record) => Object.values(record.boot?.ports ?? {}))),
       detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
     })
     const { link } = options
@@ -94,11 +98,12 @@ export class ServiceRunner {
   /** Compares the journal with the table and with what runs; resolves when the table says what follows from it. */
   async recover(): Promise<void> {
     const { link } = this.#options
+    const hooks = new Map([...link.hooks()].map(([run, result]) => [run, result === null ? ('running' as const) : this.#hooks.outcome(run, result)]))
     const settled = new Promise<void>((resolve) => {
       this.#settled = resolve
     })
     this.teller.resume(link.masterIsNew)
-    const effects = recover(this.#state, { committed: link.committed(), committedNumber: link.tableNumber, running: link.running(), masterIsNew: link.masterIsNew })
+    const effects = recover(this.#state, { committed: link.committed(), committedNumber: link.tableNumber, running: link.running(), hooks, masterIsNew: link.masterIsNew })
     this.#write()
     this.#carryOut(effects)
     this.#recovered = true
@@ -149,6 +154,9 @@ export class ServiceRunner {
         break
       case 'exited':
         this.#exited(message)
+        break
+      case 'hook-ended':
+        this.#hooks.ended(message.run, message.result)
         break
       case 'quiet':
         if (this.#drains.get(message.release) === message.order) this.dispatch({ type: 'quiet', release: message.release })
@@ -216,7 +224,8 @@ export class ServiceRunner {
         break
       case 'watch':
         if (record !== undefined) this.boots.watch(record, effect.baking)
-        if (effect.baking && record !== undefined) this.#watchErrors(record.id)
+        // Without a warm release behind it there is none to compare with, and to go back costs an outage.
+        if (effect.baking && record !== undefined && this.#state.tentative?.fallback !== null) this.#watchErrors(record.id)
         break
       case 'unwatch':
         this.boots.unwatch(effect.release)
@@ -239,6 +248,15 @@ export class ServiceRunner {
       case 'stop-stray':
         log.warn('backend.stray', { release: effect.release })
         this.#stop(effect.release, undefined)
+        break
+      case 'run-hook':
+        this.#hooks.start(effect.run)
+        break
+      case 'end-hook':
+        this.#hooks.end(effect.run)
+        break
+      case 'hooks-over':
+        this.teller.hooksOver(effect.release)
         break
       case 'after':
         setTimeout(() => this.dispatch(effect.event), effect.ms)
@@ -274,6 +292,7 @@ export class ServiceRunner {
     link.route(this.#proposed(intent), {
       committed: (number) => {
         this.teller.flipped(intent.live)
+        this.teller.routed(intent)
         this.dispatch({ type: 'committed', number })
       },
       refused: (message) => this.dispatch({ type: 'refused', message }),
@@ -303,6 +322,8 @@ export class ServiceRunner {
 
   #deadlines(release: string): { timeoutMs: number; streamsMs: number; upgradedMs: number; spreadMs: number } {
     const { drain } = this.boots.configOf(release)
+    // Everybody else waits until it has ended: what would last is ended at once, and its clients come again.
+    if (this.#state.swap?.step === 'emptying') return { timeoutMs: drain.timeoutMs, streamsMs: 0, upgradedMs: 0, spreadMs: 0 }
     return { timeoutMs: drain.timeoutMs, streamsMs: drain.streamsMs, upgradedMs: drain.upgradedMs, spreadMs: drain.spreadMs }
   }
 

@@ -42,8 +42,9 @@ function releaseStatus(state: ServiceState, record: ReleaseRecord, figures: Figu
     errors: own?.errors ?? 0,
     traffic: releaseTraffic(own),
     since: new Date(record.noticedAt).toISOString(),
+    ...(record.process === null || record.boot?.ports === undefined ? {} : { ports: record.boot.ports }),
     verified: !notes.unverified.has(record.id),
-    note: notes.remarks.get(record.id) ?? record.outcome?.reason ?? null,
+    note: notes.remarks.get(record.id) ?? record.warning ?? record.outcome?.reason ?? null,
   }
 }
 

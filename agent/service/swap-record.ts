@@ -13,6 +13,8 @@ export interface Tally {
   readonly streamsEnded: number
   readonly upgradedEnded: number
   readonly violations: number
+  /** Requests that were held and answered with 503. */
+  readonly heldOut: number
 }
 
 export function tally(figures: Figures | null, service: string): Tally {
@@ -21,6 +23,7 @@ export function tally(figures: Figures | null, service: string): Tally {
   return {
     lost: sum('lost'), cut: sum('cut'), retried: sum('retried'), drained: sum('drained'),
     streamsEnded: sum('streamsEnded'), upgradedEnded: sum('upgradedEnded'), violations: own?.violations ?? 0,
+    heldOut: (own?.waits.refused['hold-timeout'] ?? 0) + (own?.waits.refused['hold-full'] ?? 0),
   }
 }
 
@@ -33,6 +36,10 @@ interface KeptRecord {
   readonly reached: readonly (readonly [Phase, number])[]
   readonly inFlightAtFlip: number | null
   readonly longestParkMs: number
+  /** Nothing answered for so long; null: something always did. */
+  readonly outageMs?: number | null
+  /** Nothing has answered since then (wall clock). */
+  readonly unservedSince?: number | null
 }
 
 /**
@@ -53,6 +60,8 @@ export class SwapRecord {
   /** null: not flipped yet. */
   #inFlightAtFlip: number | null
   #longestParkMs: number
+  #outageMs: number | null
+  #unservedSince: number | null
   /** Resolves when began() was called, or will not be. */
   counted: Promise<void> = Promise.resolve()
   /** How long the old release took to stop; known only after the outcome. */
@@ -72,6 +81,8 @@ export class SwapRecord {
     this.#before = kept.before
     this.#inFlightAtFlip = kept.inFlightAtFlip
     this.#longestParkMs = kept.longestParkMs
+    this.#outageMs = kept.outageMs ?? null
+    this.#unservedSince = kept.unservedSince ?? null
   }
 
   /** A swap begins. `previous`: what is live now. */
@@ -131,6 +142,21 @@ export class SwapRecord {
     this.#keep()
   }
 
+  /** From now on requests are held. */
+  unserved(): void {
+    if (this.#unservedSince !== null) return
+    this.#unservedSince = Date.now()
+    this.#keep()
+  }
+
+  /** Requests are answered again. */
+  served(): void {
+    if (this.#unservedSince === null) return
+    this.#outageMs = this.#outage()
+    this.#unservedSince = null
+    this.#keep()
+  }
+
   /** Its outcome is told: nothing of it needs to outlive this agent any more. */
   drop(): void {
     rmSync(this.#file, { force: true })
@@ -138,6 +164,13 @@ export class SwapRecord {
 
   receipt(service: string, outcome: OutcomeName, reason: string | null, after: Tally): Receipt {
     const { before } = this
+    const outageMs = this.#outage()
+    // The phases before the boot are not in every swap: each lasts until the next one that is.
+    const early: readonly Phase[] = ['queued', 'preparing', 'releasing', 'emptying', 'booting']
+    const upToNext = (from: Phase): number | null => {
+      const next = early.slice(early.indexOf(from) + 1).find((phase) => this.#reached.has(phase))
+      return next === undefined ? null : between(from, next)
+    }
     const between = (from: Phase, to: Phase): number | null => {
       const begin = this.#reached.get(from)
       const end = this.#reached.get(to)
@@ -146,7 +179,7 @@ export class SwapRecord {
     return {
       schema: 1, service, release: this.release, name: this.name, previous: this.#previousLabel, outcome, reason, startedAt: this.#startedAt,
       phasesMs: {
-        takeIn: between('queued', 'booting'), boot: between('booting', 'checking'), health: between('checking', 'flipping'),
+        takeIn: upToNext('queued'), prepare: upToNext('preparing'), release: upToNext('releasing'), emptying: upToNext('emptying'), boot: between('booting', 'checking'), health: between('checking', 'flipping'),
         flip: between('flipping', 'flipped'), drain: between('flipped', 'drained'), bake: between('flipped', 'confirmed'), stop: this.stopMs,
       },
       inFlightAtFlip: this.#inFlightAtFlip ?? 0,
@@ -159,13 +192,19 @@ export class SwapRecord {
       lost: after.lost - before.lost,
       violations: after.violations - before.violations,
       survivors: this.survivors,
+      ...(outageMs === null ? {} : { outageMs, heldOut: after.heldOut - before.heldOut }),
     }
+  }
+
+  #outage(): number | null {
+    if (this.#unservedSince === null) return this.#outageMs
+    return (this.#outageMs ?? 0) + Math.max(0, Date.now() - this.#unservedSince)
   }
 
   #keep(): void {
     const kept: KeptRecord = {
       startedAt: this.#startedAt, previous: this.previous, previousLabel: this.#previousLabel, before: this.#before,
-      reached: [...this.#reached], inFlightAtFlip: this.#inFlightAtFlip, longestParkMs: this.#longestParkMs,
+      reached: [...this.#reached], inFlightAtFlip: this.#inFlightAtFlip, longestParkMs: this.#longestParkMs, outageMs: this.#outageMs, unservedSince: this.#unservedSince,
     }
     try {
       replaceFile(this.#file, JSON.stringify(kept), false)

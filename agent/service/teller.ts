@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
-import type { Outcome, OutcomeName, Phase, Progress } from '../control/shapes.ts'
+import { formatDuration } from '../config/units.ts'
+import type { Outcome, OutcomeName, Phase, Progress, Receipt } from '../control/shapes.ts'
 import { releaseFigures, type ServiceLink } from '../service-link.ts'
-import { findRelease, labelOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
+import { findRelease, labelOf, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
 import { Audience } from './audience.ts'
 import { History } from './history.ts'
 import { hintFor } from './next-step.ts'
@@ -35,6 +36,7 @@ export class Teller {
   readonly #options: TellerOptions
   readonly #records = new Map<string, SwapRecord>()
   readonly #stopBegins = new Map<string, number>()
+  readonly #hooksOver = new Map<string, () => void>()
   readonly #drainLooks = new Map<string, NodeJS.Timeout>()
 
   constructor(options: TellerOptions) {
@@ -64,6 +66,20 @@ export class Teller {
     const { previous } = swap
     swap.flip(0)
     void this.#options.link.figures().then((figures) => swap.flip(releaseFigures(figures, this.#options.service, previous)?.inFlight ?? 0))
+  }
+
+  /** Where requests go from now on; a swap that makes the old release end first has an outage, which is timed. */
+  routed(intent: RouteIntent): void {
+    const { swap, tentative } = this.#options.state()
+    if (intent.state === 'serving') for (const record of this.#records.values()) record.served()
+    else if (swap?.alone === true) this.#records.get(swap.release)?.unserved()
+    else if (tentative?.fallback === null) this.#records.get(tentative.release)?.unserved()
+  }
+
+  /** What ran after a confirmation has ended. */
+  hooksOver(release: string): void {
+    this.#hooksOver.get(release)?.()
+    this.#hooksOver.delete(release)
   }
 
   parked(release: string | null, longestMs: number): void {
@@ -100,6 +116,7 @@ export class Teller {
     const { name, reason, failure } = record.outcome
     const swap = this.#records.get(release) ?? SwapRecord.begin(this.#file(release), record, undefined)
     if (name === 'confirmed') await this.#oldStopped(swap)
+    if (name === 'confirmed') await this.#hooksEnded(release)
     await swap.counted
     const after = tally(await link.figures(), service)
     // Where nothing is known of its begin, nothing can be laid at its door.
@@ -108,9 +125,10 @@ export class Teller {
     this.history.add(receipt)
     this.totals.ended(name)
     const live = this.#live()
+    const warning = name === 'confirmed' ? (record.warning ?? null) : null
     const event: Outcome = {
       schema: 1, kind: 'outcome', service, release, name: record.name, outcome: name, exitCode: exitCodes[name], live,
-      message: reason ?? `${labelOf(record)} is ${name}`, hint: hintFor(name, record, this.#options.state(), workingFolder), failure, receipt,
+      message: `${reason ?? `${labelOf(record)} is ${name}`}${warning === null ? '' : `, but ${warning}`}${outageText(receipt)}`, hint: hintFor(name, record, this.#options.state(), workingFolder), failure, receipt,
     }
     log[name === 'confirmed' || name === 'rolled-back' ? 'info' : 'warn'](`swap.outcome`, {
       service, release, name: record.name, outcome: name, reason, live, lost: receipt.lost, violations: receipt.violations,
@@ -192,6 +210,12 @@ export class Teller {
     ])
   }
 
+  /** A warning of the hooks after the confirmation is told with the outcome. */
+  async #hooksEnded(release: string): Promise<void> {
+    if (!this.#options.state().hooks.some((one) => one.release === release && one.hook === 'confirmed')) return
+    await new Promise<void>((resolve) => this.#hooksOver.set(release, resolve))
+  }
+
   #find(release: string | null): ReleaseRecord | undefined {
     return findRelease(this.#options.state(), release)
   }
@@ -203,6 +227,12 @@ export class Teller {
   #file(release: string): string {
     return join(this.#options.folder, 'swaps', `${release}.json`)
   }
+}
+
+/** How long nothing answered, where the old release had to end first. */
+function outageText({ outageMs, heldOut }: Receipt): string {
+  if (outageMs === undefined) return ''
+  return `; nothing answered for ${formatDuration(Math.round(outageMs))}${heldOut === 0 ? '' : `, and ${heldOut} ${heldOut === 1 ? 'request' : 'requests'} waited in vain (503)`}`
 }
 
 const exitCodes: Readonly<Record<OutcomeName, number>> = Object.freeze({

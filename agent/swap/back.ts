@@ -1,4 +1,5 @@
 import type { Failure } from '../control/shapes.ts'
+import { returnsFrom } from './alone.ts'
 import { canUndo, endSwap, failureAt, finish, leave } from './ends.ts'
 import type { SwapEffect, SwapEvent } from './events.ts'
 import { findRelease, isRunning, labelOf, release, type ServiceState, type Tentative } from './state.ts'
@@ -20,6 +21,7 @@ export function wentBack(state: ServiceState, tentative: Tentative, effects: Swa
   state.tentative = null
   if (state.confirmed !== null && isRunning(state, state.confirmed)) effects.push({ do: 'watch', release: state.confirmed, baking: false })
   if (isRunning(state, tentative.release)) leave(state, tentative.release, 'draining', effects)
+  if (returnsFrom(state, tentative, ending, effects)) return
   finish(state, release(state, tentative.release), ending.how, ending.reason, ending.failure, effects)
 }
 
@@ -30,13 +32,19 @@ export function rollback(state: ServiceState, event: Extract<SwapEvent, { type: 
   }
   if (state.closing) return answer('refused', 'gracer is shutting down', null)
   const { swap, tentative } = state
+  if (swap?.step === 'returning' && (event.to === null || event.to === state.confirmed)) {
+    // That is where it goes already.
+    if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: swap.release })
+    return
+  }
+  if (swap?.step === 'returning' && event.to === swap.release) return answer('busy', `${labelOf(findRelease(state, swap.release))} has just failed, and the release before it is being booted again; try again`, swap.release)
   if (swap !== null && event.to === swap.release) {
     // On its way to where it is wanted.
     if (event.command !== null) effects.push({ do: 'follow', command: event.command, release: swap.release })
     return
   }
   if (swap !== null) {
-    if (!canUndo(state)) return answer('busy', `${labelOf(findRelease(state, swap.release))} is being flipped at this moment; try again`, swap.release)
+    if (!canUndo(state) && swap.step !== 'returning') return answer('busy', `${labelOf(findRelease(state, swap.release))} is being flipped at this moment; try again`, swap.release)
     endSwap(state, 'aborted', 'undone by a rollback', null, effects, false)
     state.waiting = null
     if (tentative === null && event.to === null) return answer('already', 'The swap under way was undone before its flip', swap.release)

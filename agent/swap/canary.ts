@@ -13,7 +13,7 @@ export function beginCanary(state: ServiceState, swap: Swap, effects: SwapEffect
   if (swap.canary === undefined) {
     const planned = record.boot?.canary ?? null
     const isWished = swap.wish === undefined ? planned?.always === true : swap.wish !== 'none'
-    const isComparable = state.confirmed !== null && state.confirmed !== record.id && !record.everConfirmed
+    const isComparable = state.confirmed !== null && state.confirmed !== record.id && !record.everConfirmed && swap.alone !== true
     swap.canary = planned !== null && isWished && isComparable ? { begun: false, share: null, phase: 0, salt: planned.salt } : null
   }
   // Taken up again by another agent: the table is without it until its judge has begun again.

@@ -1,5 +1,6 @@
 import { canaryPlace } from './canary.ts'
 import type { SwapEffect } from './events.ts'
+import { ranBefore } from './hooks.ts'
 import { canUndo, endSwap } from './ends.ts'
 import { findRelease, labelOf, type DeployRequest, type ServiceState } from './state.ts'
 
@@ -14,7 +15,7 @@ export function deploy(state: ServiceState, request: DeployRequest, effects: Swa
   if (state.swap !== null) {
     if (isDrop) return wait(state, request, effects)
     if (!request.supersede) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is ${canaryPlace(state.swap) ?? 'being deployed'}; one swap at a time`)
-    if (!canUndo(state)) return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is being flipped at this moment; try again`)
+    if (!canUndo(state) && state.swap.step !== 'returning') return refuse('busy', `${labelOf(findRelease(state, state.swap.release))} is being flipped at this moment; try again`)
     endSwap(state, 'superseded', `superseded by ${request.name ?? 'a newer swap'}`, null, effects, false)
   }
   begin(state, request, effects)
@@ -24,8 +25,9 @@ export function begin(state: ServiceState, request: DeployRequest, effects: Swap
   const number = state.nextNumber
   const id = `v${number}`
   state.nextNumber += 1
+  const ran = ranBefore(state, request)
   state.releases.push({
-    id, number, name: request.name, source: request.source, dropKey: request.dropKey, origin: request.origin,
+    ...(ran.length === 0 ? {} : { ran }), id, number, name: request.name, source: request.source, dropKey: request.dropKey, origin: request.origin,
     noticedAt: request.noticedAt, boot: null, process: null, everConfirmed: false, outcome: null,
   })
   if (request.dropKey !== null) state.tried[request.dropKey] = 'taken'

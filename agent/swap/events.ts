@@ -31,6 +31,8 @@ export type SwapEvent =
   | { readonly type: 'rollback'; readonly to: string | null; readonly command: number | null }
   /** Before the flip only: Ctrl-C, or the timeout of the command. */
   | { readonly type: 'undo'; readonly release: string; readonly how: 'aborted' | 'timed-out'; readonly reason: string }
+  /** A hook's process group has ended; failure null: with code 0. */
+  | { readonly type: 'hook-ended'; readonly run: number; readonly failure: Failure | null; readonly detail: string }
   | { readonly type: 'close' }
 
 /** What the reducer wants done. All are safe to do twice: a restarted agent asks again for what it finds unfinished. */
@@ -50,6 +52,11 @@ export type SwapEffect =
   | { readonly do: 'stop'; readonly release: string }
   /** A process nobody knows: end it. */
   | { readonly do: 'stop-stray'; readonly release: string }
+  | { readonly do: 'run-hook'; readonly release: string; readonly run: number }
+  /** SIGTERM to its process group, SIGKILL at its deadline. */
+  | { readonly do: 'end-hook'; readonly run: number }
+  /** What was to run after its confirmation has ended, well or not. */
+  | { readonly do: 'hooks-over'; readonly release: string }
   | { readonly do: 'after'; readonly ms: number; readonly event: SwapEvent }
   | { readonly do: 'progress'; readonly release: string; readonly phase: Phase; readonly detail: string | null }
   /** The release's outcome is in its record: write the receipt, tell who waits. */

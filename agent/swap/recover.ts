@@ -1,5 +1,9 @@
+import type { Failure } from '../control/shapes.ts'
+import { recoverHooks } from './recover-hooks.ts'
 import { askToLeave, endSwap, failureAt, hadCanary } from './ends.ts'
 import type { SwapEffect } from './events.ts'
+import { mustStayDown } from './alone.ts'
+import { endHooksOf, hookEnded } from './hooks.ts'
 import { restartDelayMs } from './restart.ts'
 import { settle } from './swap.ts'
 import { findRelease, isRunning, release, type RouteIntent, type ServiceState } from './state.ts'
@@ -11,8 +15,15 @@ export interface World {
   readonly committedNumber: number
   /** The backends that run, by release. */
   readonly running: ReadonlyMap<string, { readonly pid: number; readonly port: number }>
+  /** Every run of a hook that this master was ordered, by number: still running, or how it ended. */
+  readonly hooks?: ReadonlyMap<number, 'running' | HookEnd>
   /** The master is new: it died, or everything did. */
   readonly masterIsNew: boolean
+}
+
+export interface HookEnd {
+  readonly failure: Failure | null
+  readonly detail: string
 }
 
 /** An agent that finds a swap taken up this often before gives it up: it may be what ends agents. */
@@ -33,6 +44,10 @@ export const mostAttempts = 3
  * | tentative                  | the tentative one  | same master: bake begins again; new master: back to the confirmed   |
  * | tentative                  | the fallback       | the flip-back was committed: finished                               |
  * | tentative, its process gone| the tentative one  | flip back                                                           |
+ * | swap: the old one makes    | nothing            | goes on where it was; new master: given up, the old build boots     |
+ * |   room, or returns         |                    |                                                                     |
+ * | a hook runs                | anything           | same master: waited for, its exit code is the master's to say; new  |
+ * |                            |                    | master: it was ended. A release hook cut off so is not run again    |
  * | leaving                    | anything           | drained or stopped again; gone: forgotten                           |
  * | not in the journal         | it, and it runs    | taken as confirmed: what serves is never stopped for want of a note |
  * | not in the journal         | something else     | a stray process is stopped                                          |
@@ -50,10 +65,12 @@ export function recover(state: ServiceState, world: World): SwapEffect[] {
 
   keepUnknownLive(state, world, effects)
   takeStock(state, world, effects)
+  const ended = recoverHooks(state, world, effects)
   if (state.swap !== null) recoverSwap(state, world, effects)
   if (state.tentative !== null) recoverTentative(state, world, effects)
   recoverConfirmed(state, effects)
   for (const leaving of state.leaving) askToLeave(state, leaving, effects)
+  for (const event of ended) hookEnded(state, event, effects)
   settle(state, effects)
   return effects
 }
@@ -96,6 +113,11 @@ function takeStock(state: ServiceState, world: World, effects: SwapEffect[]): vo
 
 function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): void {
   const swap = state.swap as NonNullable<ServiceState['swap']>
+  if (swap.step === 'returning') {
+    // What is to be told stands in it already.
+    if (world.masterIsNew) endSwap(state, 'aborted', 'gracer ended', null, effects)
+    return
+  }
   // Under a new master too where it is the first release: it serves, and there is none to go back to.
   if (state.committed.live === swap.release && (!world.masterIsNew || state.confirmed === null)) {
     // The commit was written while the agent was away. A process that has ended since is found by settle.
@@ -104,12 +126,16 @@ function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): 
   }
   const record = release(state, swap.release)
   if (world.masterIsNew || swap.attempts >= mostAttempts) {
-    const why = world.masterIsNew ? 'gracer ended before its flip' : `gracer's agent ended ${swap.attempts} times during this swap`
+    const cutOff = world.masterIsNew && swap.step === 'releasing'
+    const why = cutOff ? `gracer ended while its release hook ran, so nobody knows whether that has done its work` : world.masterIsNew ? 'gracer ended before its flip' : `gracer's agent ended ${swap.attempts} times during this swap`
     state.swap = null
-    record.outcome = { name: 'aborted', reason: why, failure: failureAt('boot', why) }
+    record.outcome = { name: cutOff ? 'failed' : 'aborted', reason: why, failure: failureAt(cutOff ? 'hook' : 'boot', why) }
+    endHooksOf(state, record.id, effects)
     if (record.dropKey !== null) {
+      // A migration is not run twice by itself: a person looks, and names the build.
+      if (cutOff) state.tried[record.dropKey] = 'failed'
       // It was never judged: where it is still the newest drop it may be taken again, but not by an agent it ends.
-      if (!world.masterIsNew) state.tried[record.dropKey] = 'aborted'
+      else if (!world.masterIsNew) state.tried[record.dropKey] = 'aborted'
       else if (state.tried[record.dropKey] === 'taken') delete state.tried[record.dropKey]
     }
     if (record.process !== null) state.leaving.push({ release: record.id, step: swap.warm || hadCanary(swap) || state.committed.live === record.id ? 'draining' : 'stopping' })
@@ -122,6 +148,12 @@ function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): 
     return
   }
   swap.attempts += 1
+  if ((swap.step === 'preparing' || swap.step === 'releasing') && state.hooks.some((one) => one.release === record.id && one.step === 'running')) return
+  if (swap.alone === true && record.process === null) {
+    // Spawned or not: an order that is on its way is found by its answer.
+    swap.step = 'emptying'
+    return
+  }
   // One that is on its way out (a rollback to it came meanwhile) is waited for.
   if (record.process === null || state.leaving.some((one) => one.release === record.id)) swap.step = 'queued'
   else {
@@ -153,6 +185,7 @@ function recoverConfirmed(state: ServiceState, effects: SwapEffect[]): void {
   const record = findRelease(state, state.confirmed)
   if (record === undefined) return
   if (record.process === null) {
+    if (state.restarting !== null && mustStayDown(state)) state.restarting = null
     if (state.restarting !== null) {
       state.restarting.step = 'waiting'
       effects.push({ do: 'after', ms: restartDelayMs(state.restarting.attempt), event: { type: 'restart-due', release: record.id } })

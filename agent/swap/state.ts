@@ -30,6 +30,10 @@ export interface ServiceState {
   committed: RouteIntent
   /** The number of that table. */
   committedNumber: number
+  /** Hook processes that run, or may run: at most one before a boot, and one after a confirmation. */
+  hooks: HookRun[]
+  /** Every run of a hook has a number of its own, over all agents. */
+  nextRun: number
   /** Sent to the master, not answered yet. */
   pending: RouteIntent | null
   /** Refusals in a row of the pending change. */
@@ -75,6 +79,10 @@ export interface ReleaseRecord {
   everConfirmed: boolean
   /** What was seen of it as a canary; absent: it was none. */
   canary?: CanaryReport
+  /** Hooks that have come to a good end for this build: none of these is run for it again. */
+  ran?: ('prepare' | 'release')[]
+  /** A hook after its confirmation failed: told with the outcome, and undoes nothing. */
+  warning?: string
   outcome: { readonly name: OutcomeName; readonly reason: string | null; readonly failure: Failure | null } | null
 }
 
@@ -95,11 +103,41 @@ export interface BootPlan {
   readonly stopMs: number
   /** `always`: each swap has a canary, not only those whose command asks for one. Absent: none can have one. */
   readonly canary?: { readonly always: boolean; readonly salt: string }
+  /** false: it cannot run beside another process of the service. Absent: true. */
+  readonly overlap?: boolean
+  readonly hooks?: HookPlan
+  /** More ports than PORT, by the variable that tells them; they stand in `env` as well. */
+  readonly ports?: Readonly<Record<string, number>>
+}
+
+export type HookName = 'prepare' | 'release' | 'confirmed'
+
+/** The commands of each hook, run one after the other; each has `timeoutMs` milliseconds. */
+export interface HookPlan extends Readonly<Record<HookName, readonly (readonly string[])[]>> {
+  readonly timeoutMs: number
+}
+
+export interface HookRun {
+  readonly run: number
+  readonly release: string
+  readonly hook: HookName
+  /** Which of the hook's commands. */
+  readonly index: number
+  /** waiting: another one of its kind runs. ending: it was given up, and its process group is being ended. */
+  step: 'waiting' | 'running' | 'ending'
 }
 
 export interface Swap {
   readonly release: string
-  step: 'queued' | 'taking-in' | 'booting' | 'checking' | 'canary' | 'flipping'
+  /**
+   * preparing, releasing: a hook runs. Where the release cannot run beside the old one: emptying (the old one is drained
+   * and stopped), and returning (it failed after that: the old build is being booted again).
+   */
+  step: 'queued' | 'taking-in' | 'preparing' | 'releasing' | 'emptying' | 'booting' | 'checking' | 'canary' | 'flipping' | 'returning'
+  /** The old one is stopped before the new one boots. */
+  alone?: boolean
+  /** While returning: what is told once the old build answers again. */
+  ending?: SwapEnding
   /** How often an agent has taken it up: one that ends agents is given up. */
   attempts: number
   /** Before this release was live: shown in the receipt. */
@@ -122,9 +160,15 @@ export interface CanaryRun {
   readonly salt: string
 }
 
+export interface SwapEnding {
+  readonly how: OutcomeName
+  readonly reason: string
+  readonly failure: Failure | null
+}
+
 export interface Tentative {
   readonly release: string
-  /** The last confirmed release, kept warm. */
+  /** The last confirmed release, kept warm. null: the two cannot run beside each other, so it would have to be booted. */
   readonly fallback: string | null
   /** The table number of its flip: reports about earlier tables are not about it. */
   readonly since: number
@@ -171,7 +215,7 @@ export const nothingLive: RouteIntent = Object.freeze({ state: 'down', live: nul
 export function newServiceState(service: string): ServiceState {
   return {
     schema: 1, service, nextNumber: 1, confirmed: null, previous: [], swap: null, tentative: null, restarting: null,
-    leaving: [], waiting: null, tried: {}, releases: [], committed: nothingLive, committedNumber: 0, pending: null, refusals: 0, resting: false, closing: false,
+    leaving: [], waiting: null, tried: {}, releases: [], committed: nothingLive, committedNumber: 0, hooks: [], nextRun: 1, pending: null, refusals: 0, resting: false, closing: false,
   }
 }
 
@@ -213,14 +257,18 @@ export function desiredRoute(state: ServiceState): RouteIntent {
     const fallback = fallbackFor(state, swap)
     return serving(state, swap.release, fallback)
   }
+  if (swap !== null && isInPlaceOf(swap)) {
+    return { state: 'holding', live: null, port: null, fallback: null, reason: `release ${labelOf(release(state, swap.release))} is being started, and cannot run beside the one before it` }
+  }
   if (tentative !== null && tentative.ending === null) {
     const usable = !bakeIsOver(state, tentative) && isRunning(state, tentative.fallback)
     return serving(state, tentative.release, usable ? tentative.fallback : null)
   }
   const confirmed = findRelease(state, state.confirmed)
   if (confirmed !== undefined) {
+    const stopping = state.leaving.some((one) => one.release === confirmed.id && one.step === 'stopping')
     const canary = canaryIntent(state)
-    if (confirmed.process?.healthy === true) return withCanary(serving(state, confirmed.id, null), canary)
+    if (confirmed.process?.healthy === true && !stopping) return withCanary(serving(state, confirmed.id, null), canary)
     return withCanary({ state: 'holding', live: null, port: null, fallback: null, reason: `release ${labelOf(confirmed)} is restarting` }, canary)
   }
   if (swap !== null) return { state: 'holding', live: null, port: null, fallback: null, reason: 'the first release is booting' }
@@ -241,6 +289,11 @@ function canaryIntent(state: ServiceState): CanaryIntent | null {
 
 function withCanary(route: RouteIntent, canary: CanaryIntent | null): RouteIntent {
   return canary === null ? route : { ...route, canary }
+}
+
+/** The old release was told to make room, and the new one is not in its place yet. */
+export function isInPlaceOf(swap: Swap): boolean {
+  return swap.alone === true && (swap.step === 'emptying' || swap.step === 'booting' || swap.step === 'checking')
 }
 
 /** Nothing more is waited for: neither the bake's time, nor a request on the old release, nor its word on how it is. */
@@ -271,6 +324,11 @@ export function names(route: RouteIntent, id: string): boolean {
   return route.live === id || route.fallback === id || route.canary?.release === id
 }
 
+/** Whether requests may go to the release by the table as it is, or as it may become. */
+export function mayBeSent(state: ServiceState, id: string): boolean {
+  return names(state.committed, id) || (state.pending !== null && names(state.pending, id))
+}
+
 function serving(state: ServiceState, live: string, fallback: string | null): RouteIntent {
   const port = findRelease(state, live)?.process?.port ?? (state.committed.live === live ? state.committed.port : null)
   return { state: 'serving', live, port, fallback, reason: null }
@@ -281,7 +339,7 @@ export function stateOf(state: ServiceState, record: ReleaseRecord): ReleaseStat
   if (state.restarting !== null && state.confirmed === record.id) return 'restarting'
   if (state.committed.live === record.id) return 'live'
   if (state.committed.canary?.release === record.id) return 'canary'
-  if (state.swap?.release === record.id) return 'booting'
+  if (state.swap?.release === record.id && state.swap.step !== 'returning') return 'booting'
   const leaving = state.leaving.find((one) => one.release === record.id)
   if (leaving !== undefined) return 'draining'
   if (state.tentative?.fallback === record.id && record.process !== null) return state.tentative.drained ? 'warm' : 'draining'

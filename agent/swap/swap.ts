@@ -1,10 +1,12 @@
+import { boot, hasRoom, mustStayDown, returned, takeBack } from './alone.ts'
 import { beginCanary, canaryEnd, canaryPromote, canaryReport, canaryShare, canarySick, judgeWhenPossible } from './canary.ts'
 import { flipBack, rollback, tentativeDied, wentBack } from './back.ts'
 import { begin, deploy } from './deploy.ts'
 import { askToLeave, canUndo, endSwap, failureAt, finish, leave } from './ends.ts'
 import type { SwapEffect, SwapEvent } from './events.ts'
+import { confirmedHooks, goOnToBoot, hookEnded, hookInTheWay } from './hooks.ts'
 import { startRestarting, waitToRestart } from './restart.ts'
-import { bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, names, placesTaken, release, sameRoute, type ReleaseRecord, type ServiceState, type Tentative } from './state.ts'
+import { bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, mayBeSent, names, placesTaken, release, sameRoute, type ReleaseRecord, type ServiceState, type Tentative } from './state.ts'
 
 /**
  * The story of a swap: take in, boot, health, flip, drain beside bake, confirm, stop.
@@ -30,10 +32,12 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
     case 'taken-in': {
       if (state.swap?.release !== event.release || state.swap.step !== 'taking-in') break
       release(state, event.release).boot = event.plan
-      state.swap.step = 'booting'
-      effects.push({ do: 'progress', release: event.release, phase: 'booting', detail: event.plan.command.join(' ') }, { do: 'spawn', release: event.release })
+      goOnToBoot(state, effects)
       break
     }
+    case 'hook-ended':
+      hookEnded(state, event, effects)
+      break
     case 'take-in-failed':
       if (state.swap?.release === event.release && state.swap.step === 'taking-in') endSwap(state, 'failed', event.failure.message, event.failure, effects)
       break
@@ -93,7 +97,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       // What was to leave and stood in this change only (a canary that was to begin) can be drained from now on.
       if (refused !== null) for (const one of state.leaving) if (one.step === 'draining' && names(refused, one.release)) askToLeave(state, one, effects)
       state.refusals += 1
-      if (state.swap?.step === 'flipping' && state.refusals >= refusalsBeforeFailure) {
+      if ((state.swap?.step === 'flipping' || state.swap?.step === 'emptying') && state.refusals >= refusalsBeforeFailure) {
         state.refusals = 0
         endSwap(state, 'failed', event.message, failureAt('flip', event.message), effects)
         break
@@ -121,7 +125,9 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       if (isRunning(state, state.tentative.fallback)) {
         state.tentative.probing = true
         effects.push({ do: 'probe-fallback', release: state.tentative.fallback as string })
-      } else effects.push({ do: 'note', release: event.release, what: `${event.failure.message}; there is no old release to go back to` })
+        // It had to end before this one could boot: that its build works is what its confirmation said.
+      } else if (state.tentative.fallback === null) flipBack(state.tentative, 'flipped-back', event.failure.message, event.failure, effects)
+      else effects.push({ do: 'note', release: event.release, what: `${event.failure.message}; there is no old release to go back to` })
       break
     case 'fallback-probed': {
       const { tentative } = state
@@ -158,7 +164,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
     case 'close':
       state.closing = true
       state.waiting = null
-      if (state.swap !== null && canUndo(state)) endSwap(state, 'aborted', 'gracer is shutting down', null, effects)
+      if (state.swap !== null && (canUndo(state) || state.swap.step === 'returning')) endSwap(state, 'aborted', 'gracer is shutting down', null, effects)
       break
   }
 }
@@ -170,7 +176,7 @@ function spawned(state: ServiceState, event: Extract<SwapEvent, { type: 'spawned
   if (record === undefined) return void effects.push({ do: 'stop-stray', release: event.release })
   record.process = { pid: event.pid, port: event.port, healthy: false }
   // Any step before 'checking': the order to start it may have come from an agent that died since.
-  if (state.swap?.release === event.release && state.swap.step !== 'checking' && state.swap.step !== 'canary' && state.swap.step !== 'flipping') {
+  if (state.swap?.release === event.release && !['checking', 'canary', 'flipping', 'returning'].includes(state.swap.step)) {
     state.swap.step = 'checking'
     // It was given up while it was being started, and then asked for again.
     state.leaving = state.leaving.filter((one) => one.release !== event.release)
@@ -237,6 +243,12 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
     return true
   }
   if (judgeWhenPossible(state, effects)) return true
+  if (swap?.step === 'emptying' && hasRoom(state, swap)) {
+    boot(state, swap, effects)
+    return true
+  }
+  if (swap?.step === 'returning' && returned(state, swap, effects)) return true
+  if (takeBack(state, effects)) return true
   if (swap?.step === 'flipping' && committed.live === swap.release) {
     flipped(state, effects)
     return true
@@ -263,7 +275,7 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
     confirm(state, tentative, effects)
     return true
   }
-  if (tentative === null && swap?.step !== 'flipping' && state.restarting === null && !state.closing && state.confirmed !== null && findRelease(state, state.confirmed)?.process?.healthy !== true) {
+  if (tentative === null && swap?.step !== 'flipping' && state.restarting === null && !state.closing && state.confirmed !== null && findRelease(state, state.confirmed)?.process?.healthy !== true && !mustStayDown(state)) {
     startRestarting(state, effects)
     return true
   }
@@ -271,7 +283,7 @@ function advance(state: ServiceState, effects: SwapEffect[]): boolean {
 }
 
 function mayStart(state: ServiceState, id: string): boolean {
-  if (state.leaving.some((one) => one.release === id)) return false
+  if (state.leaving.some((one) => one.release === id) || hookInTheWay(state)) return false
   return isRunning(state, id) || placesTaken(state) < mostProcesses
 }
 
@@ -288,17 +300,22 @@ function flipped(state: ServiceState, effects: SwapEffect[]): void {
     if (isRunning(state, before.release)) leave(state, before.release, 'draining', effects)
   }
   state.tentative = null
-  if (fallback === null) {
+  const takesPlace = swap.alone === true && state.confirmed !== null && state.confirmed !== record.id && !record.everConfirmed
+  if (fallback === null && !takesPlace) {
     // Nothing to go back to, or the person said so: there is nothing to bake against.
     becomeConfirmed(state, record, effects)
     return
   }
-  state.tentative = { release: record.id, fallback, since: state.committedNumber, bakeOver: false, drained: false, sick: null, probing: false, ending: null }
+  state.tentative = { release: record.id, fallback, since: state.committedNumber, bakeOver: false, drained: fallback === null, sick: null, probing: false, ending: null }
   const plan = record.boot
+  if (fallback !== null) {
+    effects.push(
+      { do: 'unwatch', release: fallback },
+      { do: 'progress', release: record.id, phase: 'draining', detail: `old release ${labelOf(findRelease(state, fallback))}` },
+      { do: 'drain', release: fallback },
+    )
+  }
   effects.push(
-    { do: 'unwatch', release: fallback },
-    { do: 'progress', release: record.id, phase: 'draining', detail: `old release ${labelOf(findRelease(state, fallback))}` },
-    { do: 'drain', release: fallback },
     { do: 'watch', release: record.id, baking: true },
     { do: 'after', ms: plan?.bakeMs ?? 0, event: { type: 'bake-over', release: record.id, since: state.committedNumber } },
   )
@@ -307,6 +324,8 @@ function flipped(state: ServiceState, effects: SwapEffect[]): void {
 function quiet(state: ServiceState, id: string, effects: SwapEffect[]): void {
   const leaving = state.leaving.find((one) => one.release === id)
   if (leaving?.step === 'draining') {
+    // The word of an earlier drain: it was taken back since, and is in the table, or on its way into it.
+    if (mayBeSent(state, id)) return
     leaving.step = 'stopping'
     effects.push({ do: 'progress', release: id, phase: 'stopping', detail: null }, { do: 'stop', release: id })
     return
@@ -336,6 +355,7 @@ function becomeConfirmed(state: ServiceState, record: ReleaseRecord, effects: Sw
     if (isRunning(state, old)) leave(state, old, 'draining', effects)
   }
   effects.push({ do: 'watch', release: record.id, baking: false }, { do: 'progress', release: record.id, phase: 'confirmed', detail: null })
+  confirmedHooks(state, record, effects)
   finish(state, record, 'confirmed', null, null, effects)
 }
 

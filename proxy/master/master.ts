@@ -8,6 +8,7 @@ import { AgentProcess } from './agent-process.ts'
 import { Backends } from './backends.ts'
 import { Committer, noRequest, type CommitterEffect, type CommitterInput, type WorkerId } from './committer.ts'
 import { FiguresSum } from './figures-sum.ts'
+import { Hooks } from './hooks.ts'
 import type { Installation } from './installation.ts'
 import { endOldAgent, Orphans } from './orphans.ts'
 import { entryOf, lives, readProcessFile, writeProcessFile } from './process-file.ts'
@@ -56,6 +57,7 @@ export class Master {
   readonly #workers: Workers
   readonly #agent: AgentProcess
   readonly #backends: Backends
+  readonly #hooks: Hooks
   readonly #figures = new FiguresSum()
   readonly #startedAt = Date.now()
   readonly #quiet: QuietWatch
@@ -98,6 +100,7 @@ export class Master {
     const changed = (): void => this.#writeProcesses()
     this.#backends = new Backends({ log, tell, changed })
     for (const survivor of survivors) this.#backends.adopt(survivor)
+    this.#hooks = new Hooks({ log, tell, changed })
     this.#quiet = new QuietWatch((order) => {
       const release = this.#drained.get(order)
       this.#drained.delete(order)
@@ -151,6 +154,7 @@ export class Master {
    */
   async run(): Promise<number> {
     await endOldAgent(this.#left)
+    this.#hooks.endLeft(this.#left?.hooks ?? [])
     writeTable(this.#options.tableFile, this.#committer.table)
     if (this.#orphans.workerPids.length === 0) this.#socket = this.#options.passed ?? this.#bind()
     const ready = new Promise<void>((resolve) => {
@@ -177,6 +181,7 @@ export class Master {
     await this.#quiesceAgent()
     // From here on the kernel refuses: nobody holds the listening socket once the workers have closed theirs.
     this.#socket?.close()
+    this.#hooks.endAll()
     const { deadlines, stopMs } = this.#shutdown
     await this.#workers.leave({ type: 'leave', deadlines, idle: 'soon' })
     this.#agent.close()
@@ -220,7 +225,7 @@ export class Master {
     const { listen } = this.#options
     const at = this.#socket ?? listen
     return {
-      type: 'hello', protocol: protocolVersion, epoch, table: this.#committer.table, backends: this.#backends.list(),
+      type: 'hello', protocol: protocolVersion, epoch, table: this.#committer.table, backends: this.#backends.list(), hooks: this.#hooks.list(),
       listen: [at.host.includes(':') ? `[${at.host}]:${at.port}` : `${at.host}:${at.port}`], masterPid: process.pid,
       masterIsNew: !this.#settled, masterVersion: this.#options.installation.version, upgrade: this.#upgrade.report,
     }
@@ -255,6 +260,12 @@ export class Master {
         this.#drained.set(message.order, message.release)
         this.#quiet.begin(message.order, this.#workers.ids())
         this.#workers.sendAll({ type: 'drain', release: message.release, order: message.order, deadlines: message.deadlines })
+        break
+      case 'run-hook':
+        if (message.epoch === this.#committer.epoch && this.#shutdown === null) this.#hooks.run(message.order)
+        break
+      case 'end-hook':
+        if (message.epoch === this.#committer.epoch) this.#hooks.end(message.service, message.run)
         break
       case 'report':
         this.#reports.begin(message.request)
@@ -381,10 +392,11 @@ export class Master {
     for (const release of running()) this.#backends.signal(release, 'SIGTERM')
     const killAt = performance.now() + stopMs
     let killed = false
-    while (running().length > 0) {
+    while (running().length > 0 || this.#hooks.busy) {
       if (!killed && performance.now() > killAt) {
         killed = true
         for (const release of running()) this.#backends.signal(release, 'SIGKILL')
+        this.#hooks.killAll()
       }
       if (performance.now() > killAt + 3_000) break
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -396,6 +408,7 @@ export class Master {
     this.#workers.killAll()
     this.#agent.kill()
     this.#orphans.killAll()
+    this.#hooks.killAll()
     for (const { release } of this.#backends.list()) this.#backends.signal(release, 'SIGKILL')
   }
 
@@ -404,7 +417,7 @@ export class Master {
       const agentPid = this.#agent.pid
       writeProcessFile(this.#options.processFile, {
         schema: 1, master: entryOf(process.pid), agent: agentPid === null ? null : entryOf(agentPid),
-        workers: this.#workers.pids().map(entryOf), backends: this.#backends.entries(),
+        workers: this.#workers.pids().map(entryOf), backends: this.#backends.entries(), hooks: this.#hooks.entries(),
       })
     } catch (error) {
       // A full disk: the next master could not adopt, but this one serves on.

@@ -14,6 +14,12 @@ export interface BackendEntry extends ProcessEntry {
   readonly port: number
 }
 
+export interface HookEntry extends ProcessEntry {
+  readonly service: string
+  readonly release: string
+  readonly run: number
+}
+
 /** Every process of one gracer: what the next master needs to find what a dead one left behind. */
 export interface ProcessFile {
   readonly schema: 1
@@ -21,6 +27,8 @@ export interface ProcessFile {
   readonly agent: ProcessEntry | null
   readonly workers: readonly ProcessEntry[]
   readonly backends: readonly BackendEntry[]
+  /** Absent in the file of an earlier version. */
+  readonly hooks?: readonly HookEntry[]
 }
 
 export function writeProcessFile(path: string, content: ProcessFile): void {
@@ -31,7 +39,8 @@ export function writeProcessFile(path: string, content: ProcessFile): void {
 export function readProcessFile(path: string): ProcessFile | null {
   const found = readJson(path) as Partial<ProcessFile> | null
   if (found?.schema !== 1 || !Array.isArray(found.workers) || !Array.isArray(found.backends)) return null
-  const entries = [...found.workers, ...found.backends] as Partial<ProcessEntry>[]
+  if (found.hooks !== undefined && !Array.isArray(found.hooks)) return null
+  const entries = [...found.workers, ...found.backends, ...(found.hooks ?? [])] as Partial<ProcessEntry>[]
   if (!entries.every((entry) => Number.isInteger(entry.pid) && (entry.pid ?? 0) > 1)) return null
   const backends = (found.backends as BackendEntry[]).filter((one) => typeof one.service === 'string' && typeof one.release === 'string')
   return { ...(found as ProcessFile), backends: backends.map((one) => ({ ...one, release: keyFromFile(one.service, one.release) })) }

@@ -39,6 +39,7 @@ it('gives the defaults of the design where there is no file', () => {
         health: { path: null, host: 'localhost', headers: new Map(), expect: [{ from: 200, to: 299 }], intervalMs: 250, timeoutMs: 2_000, successes: 2, deadlineMs: 60_000 },
         drain: { timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000, stopMs: 10_000 },
         bakeMs: 20_000, onCrashLoop: 'hold', hold: { timeoutMs: 10_000, max: 1_000 },
+        overlap: true, hooks: { prepare: [], release: [], confirmed: [], timeoutMs: 600_000 }, ports: new Map(),
       },
     ],
   })
@@ -51,7 +52,8 @@ it('reads every key of the flat form, with paths relative to the file', () => {
     releases: './drops', command: ['node', 'x.mjs'], socket: 'port', env: { A: '1' }, envFile: 'my.env', keep: 2, settle: '1s',
     health: { path: '/up', host: 'shop.test:80', headers: { 'X-Probe': 'yes' }, expect: '204', interval: '1s', timeout: '3s', successes: 1, deadline: '2m' },
     drain: { timeout: '1s', streams: '0s', upgraded: '2s', spread: '0s', stop: '3s' }, bake: '0s', onCrashLoop: 'rollback',
-    hold: { timeout: '4s', max: 0 }, overlap: true,
+    hold: { timeout: '4s', max: 0 }, overlap: false, ports: { METRICS_PORT: 'auto', ADMIN_PORT: 9_100 },
+    hooks: { prepare: ['npm', 'ci'], release: [['node', 'migrate.mjs'], ['node', 'seed.mjs']], timeout: '5m' },
   })
   writeFileSync(join(cwd, 'my.env'), 'B=2\n')
   const config = loadConfig({ cwd })
@@ -60,6 +62,8 @@ it('reads every key of the flat form, with paths relative to the file', () => {
     name: 'default', releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, settleMs: 1_000,
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },
     drain: { timeoutMs: 1_000, streamsMs: 0, upgradedMs: 2_000, spreadMs: 0, stopMs: 3_000 }, bakeMs: 0, onCrashLoop: 'rollback', hold: { timeoutMs: 4_000, max: 0 },
+    overlap: false, ports: new Map<string, unknown>([['METRICS_PORT', 'auto'], ['ADMIN_PORT', 9_100]]),
+    hooks: { prepare: [['npm', 'ci']], release: [['node', 'migrate.mjs'], ['node', 'seed.mjs']], confirmed: [], timeoutMs: 300_000 },
   })
 })
 
@@ -129,8 +133,8 @@ it('names the nearest known key for one it does not know', () => {
 })
 
 it('refuses by name what belongs to a later version, rather than ignoring it', () => {
-  const found = problems({ services: {}, hooks: {}, ports: {}, canary: {}, overlap: false })
-  expect(Object.keys(found).sort()).toEqual(['canary', 'hooks', 'overlap', 'ports', 'services'])
+  const found = problems({ services: {}, canary: {} })
+  expect(Object.keys(found).sort()).toEqual(['canary', 'services'])
   for (const message of Object.values(found)) expect(message).toContain('not supported by this version')
 })
 
@@ -142,6 +146,26 @@ it('keeps within the bounds of every value', () => {
     { socket: 'tcp' }, { onCrashLoop: 'cry' }, { log: { level: 'trace' } }, { releases: '' }, { trustProxy: 'yes' }, { listen: '127.0.0.1:65536' }, [], 'x', null, 3,
   ]
   for (const content of bad) expect([JSON.stringify(content), Object.keys(problems(content)).length]).toEqual([JSON.stringify(content), 1])
+})
+
+it('takes a hook as one command or as several, and says what to write instead of a line', () => {
+  const only = (content: object): unknown => loadConfig({ cwd: withConfig(content) }).services[0]?.hooks.prepare
+  expect(only({ hooks: { prepare: [] } })).toEqual([])
+  expect(only({ hooks: { prepare: ['npm', 'ci'] } })).toEqual([['npm', 'ci']])
+  expect(only({ hooks: { prepare: [['npm', 'ci'], ['npm', 'run', 'build']] } })).toEqual([['npm', 'ci'], ['npm', 'run', 'build']])
+  for (const bad of ['npm ci', ['npm ci', ['x']], [[]], [''], [['']], 3, null, { run: 'x' }, [['a\u0000']]]) {
+    const [[path, message] = ['', '']] = Object.entries(problems({ hooks: { prepare: bad } }))
+    expect(path).toMatch(/^hooks\.prepare/)
+    expect(message).toContain('["npm", "ci"], or a list of those; a line for a shell is ["sh", "-c", "…"], got ')
+  }
+  expect(problems({ hooks: { preparee: [] } })).toEqual({ 'hooks.preparee': 'unknown key; did you mean "prepare"?' })
+})
+
+it('refuses a fixed second port where two releases would meet on it, and a name that is taken', () => {
+  expect(problems({ ports: { METRICS_PORT: 9_100 } })).toEqual({ 'ports.METRICS_PORT': expect.stringContaining('expected "auto", got 9100: old and new release run beside each other') })
+  expect(problems({ overlap: false, ports: { A: 9_100, B: 9_100 } })).toEqual({ 'ports.B': '9100 is given to A already' })
+  expect(problems({ ports: { A: 'auto' }, env: { A: '1' } })).toEqual({ 'ports.A': 'is in "env" too; it can come from one of the two' })
+  for (const ports of [{ PORT: 'auto' }, { HOST: 'auto' }, { GRACER_X: 'auto' }, { 'a b': 'auto' }, { A: 'any' }, { A: 0 }, { A: 65_536 }, []]) expect([JSON.stringify(ports), Object.keys(problems({ ports })).length]).toEqual([JSON.stringify(ports), 1])
 })
 
 it('does not repeat what may be a secret', () => {
@@ -182,7 +206,7 @@ it('describes the config in full with the origin of each value, and hides what m
   expect(JSON.stringify(lines)).not.toContain('hunter2')
   const described = new Set(lines.map(({ key }) => key.split('.')[0]))
   const { properties } = JSON.parse(configJsonSchema()) as { properties: Record<string, unknown> }
-  expect(Object.keys(properties).filter((key) => !described.has(key))).toEqual(['$schema', 'overlap'])
+  expect(Object.keys(properties).filter((key) => !described.has(key))).toEqual(['$schema'])
 })
 
 it('ships a JSON schema that is what the code says', () => {

@@ -105,6 +105,8 @@ export class Checks {
     const running = [...world.ports.values()].filter((one) => one.alive && one.service === backend.service)
     const twin = running.find((one) => one !== backend && one.id === backend.id)
     if (twin !== undefined) this.fail('I4 one at a time', `${backend.name} was started while ${twin.name} runs`)
+    if (!world.plan.overlap && running.length > 1) this.fail('I13 alone', `${running.map((one) => one.name).join(' and ')} run beside each other`)
+    this.deploys.boots(backend.service, backend.id)
     if (running.length > mostProcesses) this.fail('I4 one at a time', `${running.length} processes of service ${backend.service} run: ${running.map((one) => one.name).join(', ')}`)
   }
 

@@ -32,13 +32,17 @@ export interface Counts {
   canaryPicks: number
   canaryReplies: number
   canaryFlips: number
+  hooks: number
+  hooksEnded: number
+  emptied: number
+  returned: number
 }
 
 export function noCounts(): Counts {
   return {
     schedules: 0, steps: 0, requests: 0, complete: 0, parked: 0, held: 0, fallbackPicks: 0, cut: 0, lostWithWorker: 0, lostWithBackend: 0,
     flips: 0, confirmed: 0, failed: 0, flippedBack: 0, rolledBack: 0, superseded: 0, aborted: 0, undonePrepares: 0, refused: 0, replaced: 0,
-    recoveries: 0, takeovers: 0, reboots: 0, restarted: 0, staleMessages: 0, faults: 0, commands: 0, goodBuilds: 0, canaries: 0, canaryPicks: 0, canaryReplies: 0, canaryFlips: 0,
+    recoveries: 0, takeovers: 0, reboots: 0, restarted: 0, staleMessages: 0, faults: 0, commands: 0, goodBuilds: 0, canaries: 0, canaryPicks: 0, canaryReplies: 0, canaryFlips: 0, hooks: 0, hooksEnded: 0, emptied: 0, returned: 0,
   }
 }
 

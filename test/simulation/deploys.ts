@@ -7,6 +7,8 @@ import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 interface Deploy {
+  /** Hooks that were started, by name. */
+  readonly hooks: Map<string, number>
   attempts: number
   outcomes: number
   flips: number
@@ -28,6 +30,8 @@ export class Deploys {
   readonly #asked = new Map<number, Asked>()
   /** Drops whose outcome was told. */
   readonly #judged = new Set<string>()
+  /** Hooks that came to a good end, by build. */
+  readonly #hooked = new Set<string>()
   readonly #toldConfirmed = new Map<string, Set<string>>()
   /** Found sick in its bake: the port of the release behind it. */
   readonly #sick = new Map<string, { readonly port: number; readonly agentsLost: number }>()
@@ -50,9 +54,35 @@ export class Deploys {
     for (const effect of effects) {
       if (effect.do === 'progress' && effect.phase === 'queued') this.#begun(state, recordOf(state, effect.release))
       if (effect.do === 'spawn' && state.restarting !== null && effect.release === state.confirmed) this.#world.counts.restarted += 1
+      if (effect.do === 'progress' && effect.phase === 'emptying') this.#world.counts.emptied += 1
+      if (effect.do === 'progress' && effect.phase === 'returning') this.#world.counts.returned += 1
       if (effect.do === 'spawn') this.#mayCome(state, effect.release, 'booted')
       if (effect.do === 'commit' && effect.route.live !== null) this.#mayCome(state, effect.route.live, 'put live')
     }
+  }
+
+  /** A process of a hook is started. */
+  hookStarts(service: string, id: string, hook: string): void {
+    const deploy = this.#deployOf(service, id)
+    const starts = (deploy.hooks.get(hook) ?? 0) + 1
+    deploy.hooks.set(hook, starts)
+    if (starts > deploy.attempts) throw new Violation('I14 hooks', `the hook ${hook} of ${service}.${id} was started ${starts} times in ${deploy.attempts} deploys`)
+    const state = this.#world.stateOf(service)
+    if (hook !== 'confirmed' && state !== null && findRelease(state, id)?.everConfirmed === true) throw new Violation('I14 hooks', `the hook ${hook} of ${service}.${id} was started, which was confirmed before`)
+  }
+
+  boots(service: string, id: string): void {
+    const { hooks } = this.#world.buildOf(service, id)
+    const fails = hooks?.fails ?? null
+    if (fails !== null && fails !== 'confirmed' && hooks?.[fails] !== null) throw new Violation('I14 hooks', `${service}.${id} was booted, and its hook ${fails} failed`)
+    for (const hook of ['prepare', 'release'] as const) {
+      const ran = this.#hooked.has(`${service} ${hook} ${this.#world.buildOf(service, id).key}`)
+      if (typeof hooks?.[hook] === 'number' && !ran) throw new Violation('I14 hooks', `${service}.${id} was booted before its hook ${hook} had done its work`)
+    }
+  }
+
+  hookDone(service: string, id: string, hook: string): void {
+    this.#hooked.add(`${service} ${hook} ${this.#world.buildOf(service, id).key}`)
   }
 
   foundSick(service: string, id: string, fallbackPort: number): void {
@@ -161,7 +191,7 @@ export class Deploys {
   #deployOf(service: string, id: string): Deploy {
     const key = `${service}.${id}`
     let deploy = this.#deploys.get(key)
-    if (deploy === undefined) this.#deploys.set(key, (deploy = { attempts: 0, outcomes: 0, flips: 0, begunAt: 0 }))
+    if (deploy === undefined) this.#deploys.set(key, (deploy = { hooks: new Map(), attempts: 0, outcomes: 0, flips: 0, begunAt: 0 }))
     return deploy
   }
 
@@ -178,5 +208,6 @@ export class Deploys {
 
 /** Nothing in the build itself stands against its being confirmed. */
 export function isGood(build: Build): boolean {
+  if (build.hooks?.fails === 'prepare' || build.hooks?.fails === 'release') return false
   return build.verdict === 'good' && build.takesIn && build.health === 'good' && build.crash === null && build.sickAfterMs === null
 }

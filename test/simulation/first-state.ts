@@ -9,7 +9,7 @@ export function confirmedState(service: string, plan: Plan): ServiceState {
   state.confirmed = 'v1'
   state.releases.push({
     id: 'v1', number: 1, name: null, source: '/begin', dropKey: null, origin: 'start', noticedAt: 0,
-    boot: { command: ['app'], socket: 'inherit', env: {}, bakeMs: plan.bakeMs, onCrashLoop: plan.onCrashLoop, stopMs },
+    boot: { command: ['app'], socket: 'inherit', env: {}, overlap: plan.overlap, bakeMs: plan.bakeMs, onCrashLoop: plan.onCrashLoop, stopMs },
     process: null, everConfirmed: true, outcome: { name: 'confirmed', reason: null, failure: null },
   })
   return state

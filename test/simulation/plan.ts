@@ -15,6 +15,15 @@ export interface Build {
   readonly term: 'quick' | 'slow' | 'ignored'
   /** What would be said of it as a canary: as good, worse, or nothing that one could go by. */
   readonly verdict: 'good' | 'bad' | 'open'
+  readonly hooks?: BuildHooks
+}
+
+/** One command a hook; absent: the build has none. Milliseconds each. */
+export interface BuildHooks {
+  readonly prepare: number | null
+  readonly release: number | null
+  readonly confirmed: number | null
+  readonly fails: 'prepare' | 'release' | 'confirmed' | null
 }
 
 export type Fault =
@@ -59,6 +68,8 @@ export interface Plan {
   readonly onCrashLoop: 'hold' | 'rollback'
   /** Whether each swap has a canary. */
   readonly canary: boolean
+  /** false: no build can run beside another. */
+  readonly overlap: boolean
   /** How likely a flip draws requests to itself. */
   readonly crowding: number
   readonly actions: readonly Action[]
@@ -131,11 +142,23 @@ function plainPlan(seed: number): Plan {
   const requests = random.int(6, 24)
   for (let index = 0; index < requests; index += 1) actions.push({ at: random.between(0, windowMs * 1.3), act: { do: 'request', service: random.pick(services) } })
   if (random.chance(0.04)) actions.push({ at: random.between(0, windowMs), act: { do: 'down', upAfterMs: random.between(1, 500) } })
+  // Drawn apart, so that what a seed means elsewhere stays what it was.
+  const apart = new Random(seed ^ 0x2f6e2b1)
   return {
-    seed, services, actions, workers: random.weighted(stormy ? [[1, 2], [3, 3], [3, 4]] : [[4, 1], [5, 2], [2, 3], [1, 4]]), beginsLive: random.chance(0.7),
+    seed, services, overlap: apart.chance(0.75), actions: actions.map((action) => withHooks(apart, action)), workers: random.weighted(stormy ? [[1, 2], [3, 3], [3, 4]] : [[4, 1], [5, 2], [2, 3], [1, 4]]), beginsLive: random.chance(0.7),
     bakeMs, drainMs: random.pick([250, 700, 1_500]),
     onCrashLoop: random.chance(0.5) ? 'rollback' : 'hold', crowding: stormy ? 1 : random.pick([0.1, 0.4, 0.8]), canary: false,
   }
+}
+
+function withHooks(random: Random, action: Action): Action {
+  const { act } = action
+  if ((act.do !== 'drop' && act.do !== 'swap') || !random.chance(0.35)) return action
+  const ms = (): number | null => (random.chance(0.6) ? random.between(0, random.chance(0.3) ? 900 : 60) : null)
+  const hooks: BuildHooks = {
+    prepare: ms(), release: ms(), confirmed: ms(), fails: random.weighted([[8, null], [1, 'prepare'], [1, 'release'], [1, 'confirmed']] as const),
+  }
+  return { ...action, act: { ...act, build: { ...act.build, hooks } } }
 }
 
 function randomCommand(random: Random, service: string, index: number, bakeMs: number): Command {

@@ -1,8 +1,10 @@
-import type { FromAgent, ToAgent } from '../../proxy/messages.ts'
+import type { FromAgent, HookOrder, HookResult, ToAgent } from '../../proxy/messages.ts'
 import { numberOfKey, releaseKey, serviceOfKey, type ReleaseId } from '../../proxy/release-key.ts'
 import { routeOf, type ProposedRoute, type Route, type Target } from '../../proxy/table.ts'
 import type { SwapEffect, SwapEvent } from '../../agent/swap/events.ts'
 import { failureAt } from '../../agent/swap/ends.ts'
+import { commandOf } from '../../agent/swap/hooks.ts'
+import type { HookEnd } from '../../agent/swap/recover.ts'
 import { findRelease, newServiceState, nothingLive, type BootPlan, type RouteIntent, type ServiceState } from '../../agent/swap/state.ts'
 import { Judge } from './judge.ts'
 import { Channel } from './network.ts'
@@ -93,6 +95,9 @@ export class SimAgent extends SimProcess {
         if (this.#drains.get(order) === message.release) this.take(service, { type: 'quiet', release })
         break
       }
+      case 'hook-ended':
+        this.take(serviceOfKey(message.release), { type: 'hook-ended', run: message.run, ...hookEnd(message.result) })
+        break
       case 'fell-back':
         this.#fellBack(message)
         break
@@ -129,10 +134,11 @@ export class SimAgent extends SimProcess {
       const state = world.disk.readJournal(service) ?? newServiceState(service)
       this.states.set(service, state)
       const running = new Map(hello.backends.filter((one) => one.service === service).map((one) => [numberOfKey(one.release), { pid: one.pid, port: one.port }]))
+      const hooks = new Map(hello.hooks.filter((one) => one.service === service).map((one) => [one.run, one.result === null ? ('running' as const) : hookEnd(one.result)]))
       const committed = intentOf(routeOf(hello.table, service))
       world.checks.begins(service, state, hello.masterIsNew, [...running.keys()])
       if (world.tracing) world.note(`${this.name} ${service}: recovers, confirmed ${state.confirmed ?? '-'}, swap ${state.swap?.release ?? '-'} ${state.swap?.step ?? ''}, tentative ${state.tentative?.release ?? '-'}; table says ${committed.live ?? '-'}`)
-      const effects = world.parts.recover(state, { committed, committedNumber: hello.table.number, running, masterIsNew: hello.masterIsNew })
+      const effects = world.parts.recover(state, { committed, committedNumber: hello.table.number, running, hooks, masterIsNew: hello.masterIsNew })
       this.#carryOut(service, state, null, effects)
       if (!this.alive) return
     }
@@ -215,8 +221,19 @@ export class SimAgent extends SimProcess {
       case 'judge':
         this.judge.begin(service, effect.release)
         break
+      case 'run-hook': {
+        const found = commandOf(state, effect.run)
+        if (found === null) break
+        const order: HookOrder = { service, run: effect.run, release: releaseKey(service, effect.release), hook: found.hook.hook, command: '', args: [], cwd: '', env: {}, logFile: '', timeoutMs: 0, stopMs: 0 }
+        this.#toMaster.send({ type: 'run-hook', epoch: this.epoch, order })
+        break
+      }
+      case 'end-hook':
+        this.#toMaster.send({ type: 'end-hook', epoch: this.epoch, service, run: effect.run })
+        break
       case 'progress':
       case 'note':
+      case 'hooks-over':
         break
     }
   }
@@ -224,8 +241,10 @@ export class SimAgent extends SimProcess {
   #takeIn(service: string, release: string): void {
     const build = this.world.buildOf(service, release)
     if (!build.takesIn) return this.take(service, { type: 'take-in-failed', release, failure: failureAt('take-in', 'it is not whole') })
-    const { bakeMs, onCrashLoop, canary } = this.world.plan
-    const plan: BootPlan = { command: ['app'], socket: 'inherit', env: {}, bakeMs, onCrashLoop, stopMs, canary: { always: canary, salt: `${service} ${release}` } }
+    const { bakeMs, onCrashLoop, overlap, canary } = this.world.plan
+    const commands = (ms: number | null | undefined): string[][] => (typeof ms === 'number' ? [['hook']] : [])
+    const hooks = { prepare: commands(build.hooks?.prepare), release: commands(build.hooks?.release), confirmed: commands(build.hooks?.confirmed), timeoutMs: 0 }
+    const plan: BootPlan = { command: ['app'], socket: 'inherit', env: {}, bakeMs, onCrashLoop, stopMs, overlap, hooks, canary: { always: canary, salt: `${service} ${release}` } }
     this.take(service, { type: 'taken-in', release, plan })
   }
 
@@ -292,6 +311,10 @@ export class SimAgent extends SimProcess {
       this.take(service, { type: 'fell-back', release, number: message.number, error: message.error })
     })
   }
+}
+
+function hookEnd({ code }: HookResult): HookEnd {
+  return { failure: code === 0 ? null : failureAt('hook', 'its hook failed'), detail: '' }
 }
 
 function split(key: ReleaseId): { readonly service: string; readonly release: string } {

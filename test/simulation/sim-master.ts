@@ -4,6 +4,7 @@ import { QuietWatch } from '../../proxy/master/quiet-watch.ts'
 import { protocolVersion, type DrainDeadlines, type FromAgent, type FromWorker, type ToAgent, type ToWorker } from '../../proxy/messages.ts'
 import type { ReleaseId } from '../../proxy/release-key.ts'
 import { Backends } from './backends.ts'
+import { Hooks } from './hooks.ts'
 import { Channel, latency } from './network.ts'
 import type { CommitterPart } from './parts.ts'
 import { SimProcess } from './process.ts'
@@ -23,6 +24,7 @@ export class SimMaster extends SimProcess {
   readonly #toWorkers = new Map<number, { readonly worker: SimWorker; readonly channel: Channel<ToWorker> }>()
   #toAgent: Channel<ToAgent> | null = null
   readonly #backends: Backends
+  readonly #hooks: Hooks
   readonly #quiet: QuietWatch
   #orphans: SimWorker[]
   /** An agent has settled what the last master left: until then each is told that the master is new. */
@@ -46,6 +48,7 @@ export class SimMaster extends SimProcess {
       for (const worker of this.workers) worker.lastOfMaster = this.committer.table.number
       world.checks.canaries.masterGone()
     })
+    this.#hooks = new Hooks(world, this, (message) => this.#tell(message))
     this.#backends = new Backends(world, this, inherited, (message) => this.#tell(message))
     for (const orphan of this.#orphans) {
       orphan.onDeath(() => world.clock.after(latency(world.random), this, () => {
@@ -92,8 +95,9 @@ export class SimMaster extends SimProcess {
     this.#toAgent = new Channel(world.clock, world.random, { from: this, to: agent, deliver: (message) => agent.receive(message), broken: () => agent.die() })
     agent.onDeath(() => world.clock.after(latency(world.random), this, () => this.agentGone(agent)))
     const backends = this.#backends.list()
+    const hooks = this.#hooks.list()
     world.note(`master starts agent of epoch ${epoch}${this.#settled ? '' : ', the master is new'}; running: ${backends.map((one) => one.release).join(' ') || 'none'}`)
-    this.#tell({ type: 'hello', protocol: protocolVersion, epoch, table: this.committer.table, backends, listen: [], masterPid: 1, masterIsNew: !this.#settled, masterVersion: '0', upgrade: { state: 'none' } })
+    this.#tell({ type: 'hello', protocol: protocolVersion, epoch, table: this.committer.table, backends, hooks, listen: [], masterPid: 1, masterIsNew: !this.#settled, masterVersion: '0', upgrade: { state: 'none' } })
   }
 
   /** Its exit was reaped, or it has been silent for so long that it counts as dead. */
@@ -141,6 +145,12 @@ export class SimMaster extends SimProcess {
         break
       case 'drain':
         if (obeys) this.#drain(message.release, message.deadlines)
+        break
+      case 'run-hook':
+        if (obeys && !this.#stopping) this.#hooks.run(message.order)
+        break
+      case 'end-hook':
+        if (obeys) this.#hooks.end(message.service, message.run)
         break
       case 'quiesced':
         this.#onQuiesced?.()

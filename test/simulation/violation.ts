@@ -11,6 +11,8 @@ export const invariants = {
   'I9 no one waits for ever': 'a parked request is decided in bounded time while its worker lives',
   'I10 fallback': 'while a release bakes with a warm release behind it, a failed dial goes there at once',
   'I12 bake': 'a release that was found sick in its bake is not confirmed while the old one is well',
+  'I13 alone': 'where the app cannot run twice, it never does',
+  'I14 hooks': 'one hook at a time before a boot, each once for a deploy, and none of a release that is not to be any more',
   'I11 no dead targets': 'the first table of a new master names only processes that run',
   'C1 one way': 'whoever has had a full reply of a canary is not sent back to stable, but where the canary is taken back',
   'C2 verdict': 'a canary that was judged to be bad does not go live, but by a person\'s word',

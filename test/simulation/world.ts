@@ -7,6 +7,7 @@ import { Clock } from './clock.ts'
 import { noCounts } from './counts.ts'
 import { Disk } from './disk.ts'
 import { Faults } from './faults.ts'
+import type { SimHook } from './hooks.ts'
 import { latency } from './network.ts'
 import type { KeptJudge } from './judge.ts'
 import type { Parts } from './parts.ts'
@@ -44,6 +45,7 @@ export class World {
   /** The files of the judges of canaries, by service and release. */
   readonly judges = new Map<string, KeptJudge>()
   readonly strangers = new Set<number>()
+  readonly hooks = new Set<SimHook>()
   /** By service and source. */
   readonly #builds = new Map<string, Build>()
   readonly #newestDrop = new Map<string, DeployRequest>()
@@ -123,6 +125,7 @@ export class World {
       backend.end('the machine ended')
       if (isReboot && this.random.chance(0.7)) this.strangers.add(backend.port)
     }
+    for (const hook of this.hooks) hook.die()
     this.#queue.length = 0
   }
 
