@@ -1,7 +1,7 @@
 // Installs what is missing and builds what is stale, so that `npm start` and `npm test` need no third command.
 // Imports only what Node brings: it runs before anything is installed.
 import { spawnSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -28,8 +28,14 @@ function modifiedAt(path) {
 // npm writes node_modules/.package-lock.json last: present and newer than our lock file means a finished install.
 const installed = modifiedAt(join(root, 'node_modules', '.package-lock.json'))
 if (installed === 0 || installed < modifiedAt(join(root, 'package-lock.json'))) {
+  if (lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    process.stderr.write('node_modules is a link to a folder with other versions than package-lock.json names; it is not touched. Install there, or remove the link.\n')
+    process.exit(2)
+  }
   process.stderr.write('Installing dependencies (npm ci) …\n')
   run('npm', ['ci', '--ignore-scripts', '--include=dev'])
 }
+// For a package: nothing in it may be left over from sources that are gone.
+if (process.argv.includes('--clean')) rmSync(join(root, 'dist'), { recursive: true, force: true })
 // Incremental: costs about a second when nothing has changed.
 run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'tsconfig.build.json')])
