@@ -40,6 +40,17 @@ export function bindWithoutAccepting(host: string, port: number): BareSocket {
   return bareSocket(bound, address.host, address.port)
 }
 
+/** As node:net without a host: on ::, which takes IPv4 too, or on 0.0.0.0 where the machine has no IPv6. */
+export function bindEverywhere(port: number): BareSocket {
+  try {
+    return bindWithoutAccepting('::', port)
+  } catch (error) {
+    const { code } = error as GracerError
+    if (code === 'port-taken' || code === 'port-forbidden') throw error
+    return bindWithoutAccepting('0.0.0.0', port)
+  }
+}
+
 /**
  * Takes over an inherited descriptor (LISTEN_FDS from systemd) without listening or accepting, after reading its real
  * address: order and names of descriptors are only what somebody wrote into a unit.

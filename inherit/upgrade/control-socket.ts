@@ -1,63 +1,65 @@
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
 import http from 'node:http'
 import path from 'node:path'
 
+import { descriptorOf } from '../ephemeral-socket.ts'
 import { GracerError } from '../gracer-error.ts'
-import { atTemporaryPath } from '../listen.ts'
+import type { PassedSocket } from '../hand-down.ts'
+import type { InheritedSocket } from '../inherited-sockets.ts'
+import { atTemporaryPath, listenOnInherited } from '../listen.ts'
+import { softDrain } from '../soft-drain.ts'
+import { trackConnections } from '../track-connections.ts'
 import { upgradeReply, type Upgradable } from './upgradable.ts'
 
+/** What it is called among the sockets that are handed down. */
+export const controlName = 'gracer-control'
 /** How long the end of the process waits for an answer to be read. */
 const lastAnswerMs = 2_000
 
 /**
  * HTTP on a unix socket, 0600 in a folder 0700: only this user and root reach it. GET / says what runs, POST /upgrade
- * upgrades and answers with the new pid, or with the reason. The path never vanishes: the successor renames its own
- * socket over it.
+ * upgrades and answers with the new pid, or with the reason. It is handed down like the other sockets, so that its path
+ * never vanishes and nobody who has connected is left without an answer.
  */
 export class ControlSocket {
-  readonly #path: string
+  readonly path: string
   readonly #upgradable: Upgradable
+  readonly #server: http.Server
   readonly #pending = new Set<Promise<unknown>>()
-  #server: http.Server | undefined
-  #inode: number | undefined
 
   constructor(socketPath: string, upgradable: Upgradable) {
-    this.#path = path.resolve(socketPath)
+    this.path = path.resolve(socketPath)
     this.#upgradable = upgradable
-  }
-
-  /** Rejects with GracerError 'control-unsafe', or as `listen` does. */
-  async open(): Promise<void> {
-    await checkFolder(path.dirname(this.#path))
-    const server = http.createServer({ headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 1_000 }, (request, response) => {
+    this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 1_000 }, (request, response) => {
       const answer = this.#answer(request, response).finally(() => this.#pending.delete(answer))
       this.#pending.add(answer)
     })
-    server.maxConnections = 32
-    server.on('clientError', (_error, socket) => socket.destroy())
-    await atTemporaryPath(this.#path, async (temporary) => {
-      await listenPrivately(server, temporary)
-    }, () => server.close())
-    this.#inode = (await lstat(this.#path)).ino
-    server.unref()
-    this.#server?.close()
-    this.#server = server
+    this.#server.maxConnections = 32
+    this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
-  /** A successor that failed may have taken the path. */
-  async restore(): Promise<void> {
-    const now = await lstat(this.#path).catch(() => undefined)
-    if (now === undefined || now.ino !== this.#inode) await this.open()
+  /** Listens on what was handed down, or at the path. Rejects with GracerError 'control-unsafe', or as `listen` does. */
+  async open(inherited?: InheritedSocket): Promise<void> {
+    trackConnections(this.#server)
+    if (inherited !== undefined) {
+      await listenOnInherited(this.#server, inherited, {})
+    } else {
+      await checkFolder(path.dirname(this.path))
+      await atTemporaryPath(this.path, (temporary) => listenPrivately(this.#server, temporary), () => this.#server.close())
+    }
+    this.#server.unref()
   }
 
-  /** Takes the path away where it is this process's own, and lets what was asked be answered. */
-  async close(): Promise<void> {
-    const now = await lstat(this.#path).catch(() => undefined)
-    if (now !== undefined && now.ino === this.#inode) await unlink(this.#path).catch(() => {})
-    this.#server?.close()
+  passed(): PassedSocket[] {
+    return this.#server.listening ? [{ name: controlName, fd: descriptorOf(this.#server) }] : []
+  }
+
+  /** Lets what was asked be answered. `unlink`: no successor has the socket, so the path goes. */
+  async close(unlink: boolean): Promise<void> {
+    if (!this.#server.listening) return
+    if (unlink) await rm(this.path, { force: true })
     await Promise.race([Promise.all(this.#pending), new Promise((resolve) => setTimeout(resolve, lastAnswerMs).unref())])
-    this.#server?.closeAllConnections()
-    this.#server = undefined
+    await softDrain(this.#server, { timeoutMs: lastAnswerMs })
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {

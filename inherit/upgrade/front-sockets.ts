@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { lstat, rm } from 'node:fs/promises'
 import net from 'node:net'
 
-import { bindWithoutAccepting } from '../bare-socket.ts'
+import { bindEverywhere, bindWithoutAccepting } from '../bare-socket.ts'
 import { bindFailure, describeAddress } from '../bind-failure.ts'
 import type { PassedSocket } from '../hand-down.ts'
 import { ownSockets } from '../inherited-sockets.ts'
@@ -68,16 +68,6 @@ async function bindTcp(name: string, options: ListenOptions): Promise<HeldSocket
   const host = options.host === undefined ? undefined : net.isIP(options.host) === 0 ? (await lookup(options.host)).address : options.host
   const socket = host === undefined ? bindEverywhere(port) : bindWithoutAccepting(host, port)
   return { name, fd: socket.fd, given: false, description: { name, addr: describeAddress(socket.host, socket.port), fd: socket.fd, filename: null }, close: () => Promise.resolve(socket.close()) }
-}
-
-/** As node:net: on :: , which takes IPv4 too, or on 0.0.0.0 where the machine has no IPv6. */
-function bindEverywhere(port: number): ReturnType<typeof bindWithoutAccepting> {
-  try {
-    return bindWithoutAccepting('::', port)
-  } catch (error) {
-    if ((error as { code?: unknown }).code === 'port-taken' || (error as { code?: unknown }).code === 'port-forbidden') throw error
-    return bindWithoutAccepting('0.0.0.0', port)
-  }
 }
 
 async function bindUnix(name: string, path: string): Promise<HeldSocket> {

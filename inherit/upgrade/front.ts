@@ -199,7 +199,7 @@ class Front implements Upgradable {
   async #end(code: number): Promise<void> {
     if (!this.#stopping.signal.aborted) this.#stopping.abort('the program has ended')
     if (this.#old !== undefined) await this.#old.exited
-    await this.#control?.close()
+    await this.#control?.close(true)
     this.#pidFile?.remove()
     await this.#sockets.close()
     process.exit(code)

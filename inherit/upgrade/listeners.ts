@@ -1,8 +1,10 @@
+import { lookup } from 'node:dns/promises'
 import { lstat, rm } from 'node:fs/promises'
 import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 
+import { bindEverywhere, bindWithoutAccepting } from '../bare-socket.ts'
 import { describeAddress } from '../bind-failure.ts'
 import { descriptorOf } from '../ephemeral-socket.ts'
 import { GracerError } from '../gracer-error.ts'
@@ -32,6 +34,7 @@ export interface NamedSpec {
 }
 
 interface Listener extends NamedSpec {
+  options: ListenOptions
   readonly server: net.Server
   inherited: InheritedSocket | undefined
   /** Its address was decided outside the program. */
@@ -72,7 +75,10 @@ export class Listeners {
     this.#listeners = specsOf(target, options).map((spec) => ({ ...spec, server: serverOf(target, spec.name), inherited: undefined, given: false, address: undefined, inode: undefined }))
   }
 
-  /** Takes up what was handed down, without accepting on it, closes what nobody wants of it, and binds the rest. */
+  /**
+   * Takes up what was handed down, without accepting on it, closes what nobody wants of it, and sees that the rest can be
+   * bound: nothing may be written or replaced for a program that cannot have its address.
+   */
   async prepare(sockets: InheritedSockets, mark: Mark | undefined, log: (line: string) => void): Promise<void> {
     for (const listener of this.#listeners) {
       listener.inherited = mark === undefined ? this.#fromOutside(sockets, listener) : fromGeneration(sockets, listener, mark, log)
@@ -80,9 +86,8 @@ export class Listeners {
     }
     sockets.closeUnused()
     for (const listener of this.#listeners) {
-      if (listener.inherited !== undefined) continue
-      listener.address = await bindAndListen(listener.server, listener.options)
-      await remember(listener)
+      if (listener.inherited !== undefined) listener.inode = await inodeOf(mark?.paths[listener.name])
+      else if (listener.options.path === undefined) listener.options = await checked(listener.options)
     }
   }
 
@@ -97,14 +102,22 @@ export class Listeners {
     return this.#listeners.length === 1 && file === undefined ? sockets.take({ kind: 'tcp' }) : undefined
   }
 
-  /** Begins to accept on what was handed down. */
+  /**
+   * Begins to accept: unix sockets of its own first, which take their time, then all others in one turn of the event
+   * loop, so that no request is read on one before the last one listens.
+   */
   async accept(mark: Mark | undefined): Promise<void> {
     for (const listener of this.#listeners) {
       const { inherited, server, options } = listener
-      if (inherited === undefined) continue
-      const address = await listenOnInherited(server, inherited, options)
-      listener.address = { ...address, path: address.host === null ? (mark?.paths[listener.name] ?? options.path ?? null) : null }
-      await remember(listener)
+      if (inherited !== undefined || options.path === undefined) continue
+      listener.address = await bindAndListen(server, options)
+      listener.inode = await inodeOf(options.path)
+    }
+    const addresses = this.#listeners.map(({ address, inherited, server, options }) => address ?? (inherited === undefined ? bindAndListen(server, options) : listenOnInherited(server, inherited, options)))
+    for (const [index, address] of (await Promise.all(addresses)).entries()) {
+      const listener = this.#listeners[index] as Listener
+      const path = address.host === null ? (address.path ?? mark?.paths[listener.name] ?? listener.options.path ?? null) : null
+      listener.address = { ...address, path }
     }
   }
 
@@ -131,6 +144,11 @@ export class Listeners {
       fd: server.listening ? descriptorOf(server) : null,
       filename: address?.path ?? null,
     }))
+  }
+
+  /** Where one could not be had, the others are of no use. */
+  abandon(): void {
+    for (const { server } of this.#listeners) if (server.listening) server.close()
   }
 
   async drain(options: SoftDrainOptions): Promise<DrainReport> {
@@ -174,7 +192,14 @@ function fits({ address }: InheritedSocket, { host, port, path: file }: ListenOp
   return host === undefined || net.isIP(host) === 0 || servesHost(address.host, host)
 }
 
-async function remember(listener: Listener): Promise<void> {
-  const file = listener.address?.path
-  if (typeof file === 'string') listener.inode = (await lstat(file).catch(() => undefined))?.ino
+async function inodeOf(file: string | undefined): Promise<number | undefined> {
+  return file === undefined ? undefined : (await lstat(file).catch(() => undefined))?.ino
+}
+
+/** Throws as bindWithoutAccepting does. Gives the options with a host name resolved. */
+async function checked(options: ListenOptions): Promise<ListenOptions> {
+  const { host, port = 0 } = options
+  const known = host === undefined || net.isIP(host) !== 0 ? host : (await lookup(host)).address
+  if (port > 0 && port < 65536) (known === undefined ? bindEverywhere(port) : bindWithoutAccepting(known, port)).close()
+  return known === undefined ? options : { ...options, host: known }
 }

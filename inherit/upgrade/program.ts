@@ -7,7 +7,7 @@ import type { Notifier } from '../notify.ts'
 import type { DrainReport } from '../soft-drain.ts'
 import { attempt, type Successor } from './attempt.ts'
 import type { Channel } from './channel.ts'
-import { ControlSocket } from './control-socket.ts'
+import { controlName, ControlSocket } from './control-socket.ts'
 import { setCurrentProgram } from './current.ts'
 import { drainText } from './drain-text.ts'
 import { askFront } from './front-words.ts'
@@ -93,18 +93,21 @@ export class Program implements Running {
     setCurrentProgram(this)
     try {
       channel?.stream.write(`UPGRADE_PROTOCOL=${protocolVersion}\n`)
-      await listeners.prepare(ownSockets(), channel?.mark, settings.log)
+      const sockets = ownSockets()
+      const control = this.#control !== undefined && channel?.mark.paths[controlName] === this.#control.path ? sockets.take({ name: controlName, kind: 'unix' }) : undefined
+      await listeners.prepare(sockets, channel?.mark, settings.log)
       if (channel !== undefined) await untilTaken(channel)
-      // In the turn in which the first generation has bound: before it has seen a connection.
       this.#pidFile?.write()
-      await this.#control?.open()
+      await this.#control?.open(control)
       await listeners.accept(channel?.mark)
     } catch (error) {
       setCurrentProgram(undefined)
-      await this.#control?.close()
+      listeners.abandon()
+      await this.#control?.close(channel === undefined)
       this.#pidFile?.remove()
       throw error
     }
+    // Nothing is awaited from here on: the first request may be read in the next turn, and finds the caller of serve() done.
     this.#inherited = [...listeners.addresses.values()].some((address) => address.inherited)
     this.#state = 'serving'
     dismissWitness()
@@ -113,14 +116,15 @@ export class Program implements Running {
       upgrade: (signal) => this.#onUpgradeSignal(signal),
       leave: (signal) => this.#onLeaveSignal(signal),
     })
-    await this.#sayServing()
+    this.#sayServing()
   }
 
-  async #sayServing(): Promise<void> {
+  #sayServing(): void {
     const { channel, notifier, settings } = this.#parts
     if (channel === undefined) {
       notifier.ready()
-      return this.#tellMain(process.pid)
+      void this.#tellMain(process.pid)
+      return
     }
     channel.events.on('line', (key, value) => this.#onWord(key, value))
     channel.events.once('end', () => {
@@ -177,7 +181,7 @@ export class Program implements Running {
       // The state may have become another while the attempt was under way.
       if (this.describe().state === 'upgrading') {
         this.#state = 'serving'
-        await this.#takeBack()
+        this.#takeBackPidFile()
       }
       throw error
     }
@@ -187,8 +191,8 @@ export class Program implements Running {
     const { listeners, launch, settings } = this.#parts
     const successor = await attempt({
       launch: { ...launch, cwd: settings.cwd ?? launch.cwd },
-      sockets: listeners.passed(),
-      mark: { generation: this.generation + 1, by: 'predecessor', pid: process.pid, paths: listeners.paths(), given: listeners.given() },
+      sockets: [...listeners.passed(), ...(this.#control?.passed() ?? [])],
+      mark: { generation: this.generation + 1, by: 'predecessor', pid: process.pid, paths: { ...listeners.paths(), ...(this.#control === undefined ? {} : { [controlName]: this.#control.path }) }, given: listeners.given() },
       limits: { startMs: settings.startTimeoutMs, settleMs: settings.settleMs, confirmMs: settings.confirmMs },
       signal: signal === undefined ? this.#noMoreUpgrades.signal : AbortSignal.any([signal, this.#noMoreUpgrades.signal]),
     })
@@ -213,11 +217,10 @@ export class Program implements Running {
     }
   }
 
-  /** What the successor that failed may have made its own. */
-  async #takeBack(): Promise<void> {
+  /** The successor that failed may have written its own. */
+  #takeBackPidFile(): void {
     try {
       this.#pidFile?.restore()
-      await this.#control?.restore()
     } catch (error) {
       this.#parts.settings.log((error as Error).message)
     }
@@ -254,7 +257,7 @@ export class Program implements Running {
     }
     if (why === 'told' && channel?.mark.by !== 'front') await listeners.unlink()
     const report = await listeners.drain({ timeoutMs: settings.drainTimeoutMs, signal: this.#hurry.signal })
-    await this.#control?.close()
+    await this.#control?.close(why === 'told')
     this.#pidFile?.remove()
     await this.#afterDrain(report)
     settings.log(drainText(process.pid, report))

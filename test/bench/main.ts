@@ -1,12 +1,14 @@
 import { canaryTable } from './canary.ts'
+import { drainWays } from './drain.ts'
 import { dropToReply } from './drop-to-reply.ts'
 import { proxyCost } from './proxy-cost.ts'
 import { upgradesUnderLoad } from './upgrades-under-load.ts'
 
-// npm run bench [-- drop [RUNS] | proxy [REQUESTS] | canary [RUNS] | upgrade [UPGRADES]]: medians with their range; ratios and differences come from the same run.
+// npm run bench [-- drop [RUNS] | drain [SWAPS] | proxy [REQUESTS] | canary [RUNS] | upgrade [UPGRADES]]: medians with their range; ratios and differences come from the same run.
 const benches = {
   drop: (amount: string | undefined) => dropToReply(Number(amount ?? 15), say),
   canary: (amount: string | undefined) => canaryTable(Number(amount ?? 5_000), say),
+  drain: (amount: string | undefined) => drainWays(Number(amount ?? 12), say),
   proxy: (amount: string | undefined) => proxyCost(Number(amount ?? 20_000), say),
   upgrade: async (amount: string | undefined) => {
     const { report, ...rest } = await upgradesUnderLoad({ upgrades: Number(amount ?? 20), workers: 2, connections: 240, rate: 400, config: { limits: { idle: '5s' } }, say })

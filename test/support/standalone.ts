@@ -107,17 +107,8 @@ export class Standalone {
     return until(`the drain of ${pid}`, () => (existsSync(file) && readFileSync(file, 'utf8') !== '' ? (JSON.parse(readFileSync(file, 'utf8')) as DrainReport) : null), 60_000)
   }
 
-  /** Every living process that works in this folder, shells included. */
   pids(): number[] {
-    return readdirSync('/proc').map(Number).filter((pid) => Number.isInteger(pid) && pid !== process.pid && this.#isOurs(pid)).sort((a, b) => a - b)
-  }
-
-  #isOurs(pid: number): boolean {
-    try {
-      return readlinkSync(`/proc/${pid}/cwd`).startsWith(this.folder) && runs(pid)
-    } catch {
-      return false
-    }
+    return pidsIn(this.folder)
   }
 
   async end(): Promise<void> {
@@ -133,6 +124,19 @@ export class Standalone {
       return pids.length === 0
     })
     rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+/** Every living process that works in this folder, shells included. */
+export function pidsIn(folder: string): number[] {
+  return readdirSync('/proc').map(Number).filter((pid) => Number.isInteger(pid) && pid !== process.pid && worksIn(pid, folder)).sort((a, b) => a - b)
+}
+
+function worksIn(pid: number, folder: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`).startsWith(folder) && runs(pid)
+  } catch {
+    return false
   }
 }
 

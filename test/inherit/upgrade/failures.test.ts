@@ -27,7 +27,8 @@ describe.each([['alone', false], ['with a parent in front', true]])('a successor
     const { pid } = await program.self()
     const before = program.pids()
     const running = await load(program)
-    for (const [order, code, reason, lastLine] of failures) {
+    // With the front it is the same attempt: three of them do.
+    for (const [order, code, reason, lastLine] of front ? failures.slice(0, 3) : failures) {
       program.write('upgrade.txt', order)
       const result = await program.upgrade()
       expect(result, order).toMatchObject({ ok: false, code, reason: expect.stringMatching(reason) as string })
