@@ -4,6 +4,7 @@ import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
 import { extraPorts } from '../boot/extra-ports.ts'
 import { lastLines, sizeOf } from '../boot/last-lines.ts'
+import { groupMemory, memoryRoom, memoryWarning } from '../boot/memory.ts'
 import { planBoot, realFolder } from '../boot/plan.ts'
 import { keepConfig, keptConfig } from '../config/kept.ts'
 import type { ServiceConfig } from '../config/types.ts'
@@ -38,6 +39,10 @@ export interface BootsOptions {
   /** The releases that were booted from the same folder before this one, oldest first. */
   readonly earlier: (record: ReleaseRecord) => readonly string[]
   readonly dispatch: (event: SwapEvent) => void
+  /** To the terminal, the log and the story. */
+  readonly warn: (release: string, what: string) => void
+  /** The leader of the live release's process group, where this one is to run beside it. */
+  readonly beside: (release: string) => number | null
   /** Further ports that releases of the service have been given. */
   readonly portsTaken: () => ReadonlySet<number>
   /** For the terminal and the story: how the checking goes on. `repeated`: it says no more than the one before. */
@@ -97,6 +102,7 @@ export class Boots {
       this.#trials.set(record.id, { begunMs: performance.now(), attempts: 0, last: null })
       // What its hooks have written is part of what is booted.
       if (!record.everConfirmed && record.ran !== undefined) this.#manifests.takeAgain(record, realFolder(record.source), this.configOf(record.id).releases)
+      this.#weigh(record.id, plan)
       const [command = '', ...args] = plan.command
       this.#options.link.spawn({
         release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
@@ -228,6 +234,13 @@ export class Boots {
     } catch (error) {
       return failureAt('take-in', withHint(error as Error))
     }
+  }
+
+  /** Says beforehand that memory may not carry both; it is only a guess, so it stops nothing. */
+  #weigh(release: string, plan: BootPlan): void {
+    const leader = plan.overlap === false ? null : this.#options.beside(release)
+    const warning = leader === null ? null : memoryWarning(groupMemory(leader), memoryRoom())
+    if (warning !== null) this.#options.warn(release, warning)
   }
 
   /** A number for each further port, none of which another release of the service has. */

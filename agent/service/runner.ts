@@ -12,6 +12,9 @@ import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } 
 import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
+import { groupMembers, strayProcesses } from '../../proxy/master/process-group.ts'
+import { releaseKey } from '../../proxy/release-key.ts'
+import { raiseOomScore, restoreOomScore } from '../boot/oom-score.ts'
 import { HookRuns } from './hook-runs.ts'
 import { prune } from './prune-state.ts'
 import { Teller } from './teller.ts'
@@ -75,6 +78,14 @@ export class ServiceRunner {
       dispatch: (event) => {
         if (event.type === 'sick') this.canary.faulted(event.release, event.failure.message)
         this.dispatch(event)
+      },
+      warn: (release, what) => {
+        this.teller.note(release, what)
+        this.teller.progress(release, 'booting', what, true)
+      },
+      beside: (release) => {
+        const live = findRelease(this.#state, this.#state.committed.live)
+        return live === undefined || live.id === release || live.boot?.overlap === false ? null : (live.process?.pid ?? null)
       },
       portsTaken: () => new Set(this.#state.releases.filter((record) => record.process !== null || record.id === this.#state.confirmed).flatMap((record) => Object.values(record.boot?.ports ?? {}))),
       detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
@@ -142,6 +153,7 @@ export class ServiceRunner {
   fromMaster(message: ServiceMessage): void {
     switch (message.type) {
       case 'spawned':
+        this.#onTrial(message.release, message.pid)
         this.dispatch({ type: 'spawned', release: message.release, pid: message.pid, port: message.port })
         break
       case 'spawn-failed': {
@@ -281,6 +293,7 @@ export class ServiceRunner {
 
   #outcome(release: string): void {
     const record = findRelease(this.#state, release)
+    if (record?.outcome?.name === 'confirmed') this.#trialOver(record)
     if (record?.outcome?.name === 'confirmed') this.#options.confirmed(record)
     void this.teller.outcome(release)
   }
@@ -338,6 +351,27 @@ export class ServiceRunner {
       this.teller.story.add(release, `it did not end within ${stopMs} ms of SIGTERM, so its process group got SIGKILL`)
       link.signal(release, 'SIGKILL')
     }, stopMs))
+  }
+
+  /** A release that is booted beside the confirmed one: memory pressure should take it, and not the old one. */
+  #onTrial(release: string, pid: number): void {
+    const { swap, confirmed } = this.#state
+    if (swap?.release !== release || confirmed === null || findRelease(this.#state, confirmed)?.process == null) return
+    this.#said(release, raiseOomScore(groupMembers(pid)))
+  }
+
+  #trialOver(record: ReleaseRecord): void {
+    if (record.process === null) return
+    const { pid, port } = record.process
+    const strays = strayProcesses(releaseKey(this.#options.service, record.id), port)
+    this.#said(record.id, restoreOomScore([...new Set([...groupMembers(pid), ...strays])]))
+  }
+
+  /** Why memory pressure may take another one than it should. */
+  #said(release: string, trouble: string | null): void {
+    if (trouble === null) return
+    this.#options.log.warn('oom.not-set', { service: this.#options.service, release, error: trouble })
+    this.teller.story.add(release, trouble)
   }
 
   #exited(message: Extract<ServiceMessage, { type: 'exited' }>): void {

@@ -15,12 +15,17 @@ export function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean
 export function groupRuns(leader: number): boolean {
   if (!signalGroup(leader, 0)) return false
   if (process.platform !== 'linux') return true
-  for (const pid of pids()) {
+  return groupMembers(leader).length > 0
+}
+
+/** Who of the group runs, zombies left out. Linux only; [] elsewhere. */
+export function groupMembers(leader: number): number[] {
+  if (process.platform !== 'linux') return []
+  return pids().filter((pid) => {
     const fields = statFields(pid)
     // Fields of proc(5) after the command: state, ppid, pgrp.
-    if (fields !== null && fields[2] === String(leader) && fields[0] !== 'Z' && fields[0] !== 'X') return true
-  }
-  return false
+    return fields !== null && fields[2] === String(leader) && fields[0] !== 'Z' && fields[0] !== 'X'
+  })
 }
 
 /**
