@@ -1,4 +1,5 @@
 import { GracerError } from '../inherit/gracer-error.ts'
+import { canaryOf, canaryToken, orderCanary } from './canary-handlers.ts'
 import { formatDuration } from './config/units.ts'
 import type { ControlEvent, ControlHandlers } from './control/handlers.ts'
 import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './control/shapes.ts'
@@ -56,7 +57,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       violations: (figures?.services ?? []).reduce((total, one) => total + one.violations, 0),
       lost: (figures?.services ?? []).reduce((total, one) => total + one.lost, 0),
       refused: figures?.services.find((one) => one.service === '')?.waits.refused ?? {},
-      services: [...services.values()].map(({ runner }) => serviceStatus(runner.state, figures, runner.boots)),
+      services: await Promise.all([...services.values()].map(async ({ runner }) => serviceStatus(runner.state, figures, runner.boots, await runner.canary.status(figures)))),
     }
   }
 
@@ -70,10 +71,12 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     // An invalid config refuses the swap and touches nothing.
     const { health, hooks, overlap, drain } = service.readConfig()
     const found = findTarget(request.target ?? null, runner.state, service.drops, service.workingFolder)
+    if (typeof request.canary === 'number') refuseCanaryOfLive(request.target ?? null, runner.state)
     if (request.dryRun === true) return listener(dryRun(service, found))
     let release: string | null = null
     const following: Listener = (event) => {
-      if (event.kind === 'outcome' || event.phase === 'flipped') clearTimeout(timer)
+      // A canary may take its time: the limit is for what comes before it.
+      if (event.kind === 'outcome' || event.phase === 'flipped' || event.phase === 'canary') clearTimeout(timer)
       release = event.release
       forSwap(withRemark(found.remark, listener))(event)
     }
@@ -85,7 +88,10 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     }, timeoutMs)
     runner.dispatch({
       type: 'deploy',
-      request: { origin: 'swap', source: found.source, name: found.name, dropKey: found.dropKey, command, supersede: request.supersede === true, noticedAt: Date.now() },
+      request: {
+        origin: 'swap', source: found.source, name: found.name, dropKey: found.dropKey, command, supersede: request.supersede === true, noticedAt: Date.now(),
+        ...(request.canary === undefined ? {} : { canary: request.canary }),
+      },
     })
   }
 
@@ -127,7 +133,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       const live = findRelease(runner.state, runner.state.committed.live) ?? findRelease(runner.state, runner.state.confirmed)
       if (live === undefined) throw new GracerError('there is no live release to restart', { code: 'nothing-live', exitCode: 2, hint: 'Deploy one: gracer swap PATH.' })
       const command = runner.teller.audience.command(forSwap(listener))
-      runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, name: live.name, dropKey: null, command, supersede: false, noticedAt: Date.now() } })
+      runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, name: live.name, dropKey: null, command, supersede: false, canary: 'none', noticedAt: Date.now() } })
     },
     undo(name, label): Promise<Outcome> {
       const { runner } = serviceNamed(name)
@@ -144,10 +150,20 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
         runner.dispatch({ type: 'undo', release: record.id, how: 'aborted', reason: 'undone by command' })
       })
     },
+    canary: async (name) => canaryOf(serviceNamed(name)),
+    orderCanary: async (name, order) => orderCanary(serviceNamed(name), order),
+    canaryToken: (name, wish, forMs) => canaryToken(serviceNamed(name), wish, forMs),
     down: () => link.say({ type: 'down' }),
     upgrade: (root) => options.upgradeDesk.begin(root),
     upgradeReport: () => options.upgradeDesk.report,
   }
+}
+
+/** Compared with itself a release is always as good. */
+function refuseCanaryOfLive(target: string | null, state: Readonly<ServiceState>): void {
+  const record = target === null ? null : findRecord(state, target)
+  if (record === null || record.id !== state.committed.live) return
+  throw new GracerError(`${labelOf(record)} is live: it cannot be its own canary`, { code: 'canary-of-live', exitCode: 2, hint: 'Name another build, or boot it afresh without a canary: gracer restart.' })
 }
 
 /** A drop that never became a release: it waits, or did not wait long enough. */

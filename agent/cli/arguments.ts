@@ -32,9 +32,3 @@ export function duration(text: string): number {
   if (ms !== undefined && ms >= 1 && ms <= 24 * 3_600_000) return ms
   throw new InvalidArgumentError(`expected a duration from 1ms to 24h with its unit, such as "90s" or "2m", got ${JSON.stringify(text)}.`)
 }
-
-export function notYet(flag: string): () => never {
-  return () => {
-    throw new InvalidArgumentError(`${flag} is not supported by this version of gracer.`)
-  }
-}

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { declareCanaryVerbs } from './verbs-canary.ts'
 import { declareDeployVerbs } from './verbs-deploy.ts'
 import { declareLookVerbs } from './verbs-look.ts'
 import { declareRunVerbs } from './verbs-run.ts'
@@ -18,6 +19,6 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .helpCommand(false)
 
-  for (const declare of [declareRunVerbs, declareDeployVerbs, declareLookVerbs]) declare(program, done)
+  for (const declare of [declareRunVerbs, declareDeployVerbs, declareCanaryVerbs, declareLookVerbs]) declare(program, done)
   return program
 }

@@ -4,7 +4,7 @@ import { buildProgram } from './program.ts'
 /** docs/cli.md: the help of every command, and the exit codes. Generated, so that it cannot say anything else than the program. */
 export function cliReference(): string {
   const program = buildProgram(() => {})
-  for (const command of [program, ...program.commands]) command.configureHelp({ helpWidth: 100, showGlobalOptions: false }).configureOutput({ getOutHasColors: () => false })
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) command.configureHelp({ helpWidth: 100, showGlobalOptions: false }).configureOutput({ getOutHasColors: () => false })
   return [
     '# The command line',
     '',
@@ -13,7 +13,7 @@ export function cliReference(): string {
     'Data goes to stdout, everything else to stderr. A swap, rollback or restart that went well is told on stdout, one that did not on stderr; with `--json` both are one document on stdout. The options of `gracer` itself may stand before or behind the command.',
     '',
     section('gracer', program),
-    ...program.commands.map((command) => section(`gracer ${command.name()}`, command)),
+    ...program.commands.flatMap((command) => [section(`gracer ${command.name()}`, command), ...command.commands.map((one) => section(`gracer ${command.name()} ${one.name()}`, one))]),
     '## Exit codes',
     '',
     '| code | meaning |',

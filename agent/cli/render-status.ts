@@ -1,4 +1,5 @@
 import type { ReleaseState, ReleaseStatus, ServiceStatus, Status } from '../control/shapes.ts'
+import { formatPercent } from '../canary/step-text.ts'
 import type { Palette } from './color.ts'
 import { renderTable } from './table.ts'
 import type { Column } from './table.ts'
@@ -36,7 +37,8 @@ export function statusText(status: Status, now: number, width: number, palette: 
 function serviceLines(service: ServiceStatus, now: number, width: number, palette: Palette): readonly string[] {
   const live = service.live === null ? 'nothing is live' : `${printable(service.live)} is live, ${service.confirmed ? 'confirmed' : 'not yet confirmed'}`
   const waiting = service.waiting === null ? '' : `; waiting: ${printable(service.waiting)}`
-  const title = fit(`${service.name}: ${live}${waiting}`, width)
+  const canary = service.canary === null ? '' : `; canary: ${printable(service.canary.name ?? service.canary.release)} at ${formatPercent(service.canary.share)}, ${service.canary.mode}`
+  const title = fit(`${service.name}: ${live}${canary}${waiting}`, width)
   if (service.releases.length === 0) return [palette.strong(title)]
   const [heading = '', ...rows] = renderTable(columns, service.releases.map((release) => cells(release, now)), width)
   const tinted = rows.map((row, index) => tint(service.releases[index]?.state ?? 'stopped', palette)(row))

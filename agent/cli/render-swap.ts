@@ -1,5 +1,7 @@
 import type { Failure, Outcome, Phase, Progress, Receipt } from '../control/shapes.ts'
 import type { Palette } from './color.ts'
+import { formatPercent } from '../canary/step-text.ts'
+import { canaryFacts } from './render-canary.ts'
 import { renderPairs } from './table.ts'
 import { count, fit, printable, releaseLabel, took } from './text.ts'
 
@@ -81,7 +83,7 @@ function lastWords(failure: Failure, palette: Palette): readonly string[] {
   return said.length === 0 ? [] : ['  its last lines:', ...said]
 }
 
-const phaseNames = { takeIn: 'take-in', prepare: 'prepare', release: 'release hook', emptying: 'old one out', boot: 'boot', health: 'health', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
+const phaseNames = { takeIn: 'take-in', prepare: 'prepare', release: 'release hook', emptying: 'old one out', boot: 'boot', health: 'health', canary: 'canary', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
 
 /** The receipt as a small table; a reason that was told already is left out. */
 export function receiptLines(receipt: Receipt, palette: Palette, told: string | null): readonly string[] {
@@ -100,6 +102,7 @@ export function receiptLines(receipt: Receipt, palette: Palette, told: string | 
     pairs.push(['long-lived', `${count(receipt.streamsEnded, 'stream')} and ${count(receipt.upgradedEnded, 'WebSocket')} ended`])
   }
   if (receipt.outageMs !== undefined) pairs.push(['outage', palette.warn(`nothing answered for ${took(receipt.outageMs)}; requests that waited in vain (503): ${receipt.heldOut ?? 0}`)])
+  if (receipt.canary !== undefined) pairs.push(['canary', `${receipt.canary.mode} at ${formatPercent(receipt.canary.share)}: ${receipt.canary.text}`], ...canaryFacts(receipt.canary).filter(([label]) => label !== 'waits for'))
   const clean = receipt.lost === 0 && receipt.violations === 0
   pairs.push(['lost', (clean ? palette.good : palette.bad)(`${receipt.lost}, violations: ${receipt.violations}`)])
   if (receipt.survivors.length > 0) pairs.push(['survived', palette.warn(`the stop: pid ${receipt.survivors.join(', ')}`)])

@@ -9,6 +9,7 @@ export interface SwapOptions extends CommonOptions {
   readonly target?: string
   readonly until: Until
   readonly timeoutMs?: number
+  readonly canary?: number | 'none'
   readonly supersede: boolean
   readonly dryRun: boolean
   readonly wait: boolean
@@ -18,6 +19,7 @@ export async function runSwap(options: SwapOptions): Promise<number> {
   const body: SwapRequest = {
     ...(options.target === undefined ? {} : { target: targetOf(options.target, process.cwd()) }),
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+    ...(options.canary === undefined ? {} : { canary: options.canary }),
     ...(options.supersede ? { supersede: true } : {}),
     ...(options.dryRun ? { dryRun: true } : {}),
   }

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { Until } from '../control/shapes.ts'
-import { commonOf, duration, given, notYet, type Declare } from './arguments.ts'
+import { commonOf, duration, given, type Declare } from './arguments.ts'
+import { percent } from './verbs-canary.ts'
 
 /** Declares the verbs that change which release serves. */
 export const declareDeployVerbs: Declare = (program, done) => {
@@ -13,11 +14,12 @@ export const declareDeployVerbs: Declare = (program, done) => {
     .option('--supersede', 'end a swap that is under way, instead of being answered busy')
     .option('--dry-run', 'say what would be done, and do nothing')
     .option('--no-wait', 'return when the swap is accepted')
-    .addOption(new Option('--canary <percent>', 'not supported by this version').argParser(notYet('--canary')))
-    .action(async (target: string | undefined, own: { until: Until; timeout?: number; supersede?: boolean; dryRun?: boolean; wait: boolean }, command: Command) => {
+    .option('--canary <percent>', 'begin with this share of the visitors, such as "5" (0: testers only), and go on by itself while it is as good', percent)
+    .option('--no-canary', 'all of the visitors at once, whatever the config says')
+    .action(async (target: string | undefined, own: { until: Until; timeout?: number; supersede?: boolean; dryRun?: boolean; wait: boolean; canary?: number | boolean }, command: Command) => {
       const { runSwap } = await import('./swap.ts')
       const flags = { until: own.until, supersede: own.supersede === true, dryRun: own.dryRun === true, wait: own.wait }
-      done(await runSwap({ ...commonOf(command), ...flags, ...given({ target, timeoutMs: own.timeout }) }))
+      done(await runSwap({ ...commonOf(command), ...flags, ...given({ target, timeoutMs: own.timeout, canary: own.canary === false ? 'none' as const : typeof own.canary === 'number' ? own.canary : undefined }) }))
     })
 
   program

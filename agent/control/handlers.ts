@@ -1,5 +1,6 @@
 import type { UpgradeReport } from '../../proxy/messages.ts'
-import type { Explanation, Outcome, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
+import type { CanaryOrder } from '../canary/canary.ts'
+import type { CanaryAnswer, CanaryToken, Explanation, Outcome, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
 
 export type ControlEvent = Progress | Outcome
 
@@ -28,6 +29,11 @@ export interface ControlHandlers {
   restart(service: string, listener: (event: ControlEvent) => void): void | Promise<void>
   /** Ends a swap before its flip; throws where it is too late. */
   undo(service: string, release: string): Outcome | Promise<Outcome>
+  canary(service: string): CanaryAnswer | Promise<CanaryAnswer>
+  /** Throws, and changes nothing, where there is no canary or the order makes no sense for it. */
+  orderCanary(service: string, order: CanaryOrder): CanaryAnswer | Promise<CanaryAnswer>
+  /** What a tester sends to choose a release, for so long. */
+  canaryToken(service: string, wish: string, forMs: number): CanaryToken | Promise<CanaryToken>
   /** Begins to end everything; what is under way drains. */
   down(): void | Promise<void>
   /** Begins to replace gracer's workers and agent by the version in this folder (absolute). */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { expositionType } from '../metrics/exposition.ts'
+import { canaryRoutes } from './canary-routes.ts'
 import { readBody, requestError, sendJson } from './exchange.ts'
 import { EventStream } from './event-stream.ts'
 import type { ControlEvent, ControlHandlers } from './handlers.ts'
@@ -17,7 +18,7 @@ export interface Call {
   readonly names: ReadonlyMap<string, string>
 }
 
-interface Route {
+export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** As in shapes.ts; a segment in capitals takes any text. */
   readonly path: string
@@ -31,12 +32,14 @@ const swapBody: z.ZodType<SwapRequest> = z.strictObject({
   supersede: z.boolean().exactOptional(),
   timeoutMs: z.int().min(1).max(24 * 3_600_000).exactOptional(),
   dryRun: z.boolean().exactOptional(),
+  canary: z.union([z.number().min(0).max(1).refine((share) => share < 1), z.literal('none')]).exactOptional(),
 })
 const rollbackBody = z.strictObject({ release: longText.optional() })
 const upgradeBody = z.strictObject({ root: longText })
 const emptyBody = z.strictObject({})
 
 const routes: readonly Route[] = [
+  ...canaryRoutes,
   {
     method: 'GET', path: '/v1/status', query: [],
     async run(call, handlers) {

@@ -12,6 +12,9 @@ import type { Verdict } from '../canary/verdict.ts'
  *   POST   /v1/services/NAME/swap      SwapRequest     NDJSON of Progress, then one Outcome
  *   POST   /v1/services/NAME/rollback  {release?}      the same
  *   POST   /v1/services/NAME/restart   {}              the same
+ *   GET    /v1/services/NAME/canary                    CanaryAnswer
+ *   POST   /v1/services/NAME/canary    CanaryOrder     CanaryAnswer: {type: 'set', share} | {type: 'pause' | 'resume' | 'promote' | 'abort'}
+ *   POST   /v1/services/NAME/canary/token {wish, forMs} CanaryToken
  *   DELETE /v1/services/NAME/swap/RELEASE              Outcome: undoes a swap before its flip
  *   POST   /v1/down                    {}              { schema, ok }
  *   GET    /v1/upgrade                                 UpgradeAnswer: how the last upgrade of gracer itself goes, or went
@@ -38,6 +41,8 @@ export interface SwapRequest {
   readonly timeoutMs?: number
   /** Say what would be done, and do nothing. */
   readonly dryRun?: boolean
+  /** Begin with this share of the visitors, from 0 (testers only) to below 1; 'none': no canary, whatever the config says. */
+  readonly canary?: number | 'none'
 }
 
 export type Phase =
@@ -113,6 +118,28 @@ export interface CanaryReport {
   readonly note: string | null
   /** Events that the workers had no room for. */
   readonly dropped: number
+}
+
+export interface CanaryAnswer {
+  readonly schema: 1
+  readonly service: string
+  /** The label of what is live. */
+  readonly live: string | null
+  /** What an order has done. */
+  readonly message: string | null
+  /** null: there is none. */
+  readonly canary: CanaryStatus | null
+}
+
+/** An override for testers, signed. */
+export interface CanaryToken {
+  readonly schema: 1
+  readonly service: string
+  readonly wish: string
+  readonly until: string
+  /** Either of the two, as it is sent. */
+  readonly header: string
+  readonly cookie: string
 }
 
 /** One arm since the canary began. */
@@ -250,7 +277,7 @@ export interface ServiceStatus {
   /** The release's name where it has one, else its number. */
   readonly live: string | null
   readonly confirmed: boolean
-  readonly canary: null
+  readonly canary: CanaryStatus | null
   /** The drop in the waiting slot. */
   readonly waiting: string | null
   readonly traffic: ServiceTraffic

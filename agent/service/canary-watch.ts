@@ -147,10 +147,11 @@ export class CanaryWatch {
     return judged === null ? null : { release: judged.release, report: reportOf(judged) }
   }
 
-  async status(): Promise<CanaryStatus | null> {
+  /** `known`: the figures, where the caller has asked for them already. */
+  async status(known?: Figures | null): Promise<CanaryStatus | null> {
+    const figures = this.#judged === null ? null : known === undefined ? await this.#options.figures() : known
     const judged = this.#judged
     if (judged === null) return null
-    const figures = await this.#options.figures()
     const state = this.#options.state()
     const { releaseFigures } = this.#options
     const stable = state.confirmed ?? ''

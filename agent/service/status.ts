@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import type { Explanation, ReleaseStatus, ServiceStatus } from '../control/shapes.ts'
+import type { CanaryStatus, Explanation, ReleaseStatus, ServiceStatus } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
 import { releaseFigures } from '../service-link.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
@@ -14,14 +14,14 @@ export interface StatusNotes {
 }
 
 /** What `status` shows of a service: what runs, and the last few that do not. */
-export function serviceStatus(state: ServiceState, figures: Figures | null, notes: StatusNotes): ServiceStatus {
+export function serviceStatus(state: ServiceState, figures: Figures | null, notes: StatusNotes, canary: CanaryStatus | null = null): ServiceStatus {
   const running = state.releases.filter((record) => record.process !== null || state.swap?.release === record.id || state.confirmed === record.id)
   const ended = state.releases.filter((record) => !running.includes(record)).slice(-endedShown)
   return {
     name: state.service,
     live: labelOf(findRelease(state, state.committed.live)),
     confirmed: state.committed.live !== null && state.committed.live === state.confirmed,
-    canary: null,
+    canary,
     waiting: state.waiting === null ? null : (state.waiting.name ?? basename(state.waiting.source)),
     traffic: serviceTraffic(figures?.services.find((one) => one.service === state.service)?.waits),
     releases: [...running, ...ended].sort((a, b) => b.number - a.number).map((record) => releaseStatus(state, record, figures, notes)),

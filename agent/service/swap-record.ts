@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { readJson, replaceFile } from '../../proxy/atomic-file.ts'
-import type { OutcomeName, Phase, Receipt } from '../control/shapes.ts'
+import type { CanaryReport, OutcomeName, Phase, Receipt } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
 import { labelOf, type ReleaseRecord } from '../swap/state.ts'
 
@@ -162,7 +162,8 @@ export class SwapRecord {
     rmSync(this.#file, { force: true })
   }
 
-  receipt(service: string, outcome: OutcomeName, reason: string | null, after: Tally): Receipt {
+  /** `canary`: what was seen of the release as one. */
+  receipt(service: string, outcome: OutcomeName, reason: string | null, after: Tally, canary?: CanaryReport): Receipt {
     const { before } = this
     const outageMs = this.#outage()
     // The phases before the boot are not in every swap: each lasts until the next one that is.
@@ -179,7 +180,8 @@ export class SwapRecord {
     return {
       schema: 1, service, release: this.release, name: this.name, previous: this.#previousLabel, outcome, reason, startedAt: this.#startedAt,
       phasesMs: {
-        takeIn: upToNext('queued'), prepare: upToNext('preparing'), release: upToNext('releasing'), emptying: upToNext('emptying'), boot: between('booting', 'checking'), health: between('checking', 'flipping'),
+        takeIn: upToNext('queued'), prepare: upToNext('preparing'), release: upToNext('releasing'), emptying: upToNext('emptying'), boot: between('booting', 'checking'), health: between('checking', this.#reached.has('canary') ? 'canary' : 'flipping'),
+        ...(this.#reached.has('canary') ? { canary: between('canary', 'flipping') } : {}),
         flip: between('flipping', 'flipped'), drain: between('flipped', 'drained'), bake: between('flipped', 'confirmed'), stop: this.stopMs,
       },
       inFlightAtFlip: this.#inFlightAtFlip ?? 0,
@@ -193,6 +195,7 @@ export class SwapRecord {
       violations: after.violations - before.violations,
       survivors: this.survivors,
       ...(outageMs === null ? {} : { outageMs, heldOut: after.heldOut - before.heldOut }),
+        ...(this.#reached.has('canary') ? { canary: between('canary', 'flipping') } : {}),
     }
   }
 

@@ -121,7 +121,7 @@ export class Teller {
     const after = tally(await link.figures(), service)
     // Where nothing is known of its begin, nothing can be laid at its door.
     swap.began(after)
-    const receipt = swap.receipt(service, name, reason, after)
+    const receipt = swap.receipt(service, name, reason, after, record.canary)
     this.history.add(receipt)
     this.totals.ended(name)
     const live = this.#live()

@@ -1,0 +1,59 @@
+import { formatPercent } from '../canary/step-text.ts'
+import { boundText, evidenceText } from '../canary/verdict-text.ts'
+import type { ArmStatus, CanaryAnswer, CanaryReport, CanaryStatus, CanaryToken } from '../control/shapes.ts'
+import type { Palette } from './color.ts'
+import { renderPairs, renderTable, type Column } from './table.ts'
+import { printable, releaseLabel, took } from './text.ts'
+
+/** Pure: a canary and the release it is compared with, side by side, and how far the verdict is. */
+export function canaryText(answer: CanaryAnswer, palette: Palette): string {
+  const { canary } = answer
+  const live = answer.live === null ? 'nothing is live' : `${printable(answer.live)} is live`
+  if (canary === null) return `${live}; there is no canary`
+  return [palette.strong(`${live}; ${headline(canary)}`), ...sideBySide(canary, palette), ...renderPairs(canaryFacts(canary))].join('\n')
+}
+
+function headline({ release, name, share, step, mode, elapsedMs }: CanaryStatus): string {
+  const place = step.at === 0 ? 'set by hand' : `step ${step.at} of ${step.of}`
+  return `${releaseLabel(release, name)} is a canary at ${formatPercent(share)}, ${place}, ${mode} for ${took(elapsedMs)}`
+}
+
+const columns: readonly Column[] = [
+  { title: '', align: 'left', rank: 0 },
+  { title: 'CANARY', align: 'right', rank: 0 },
+  { title: 'STABLE', align: 'right', rank: 0 },
+]
+
+function sideBySide({ arms: { canary, stable } }: CanaryStatus, palette: Palette): readonly string[] {
+  const row = (title: string, cell: (arm: ArmStatus) => string): string[] => [title, cell(canary), cell(stable)]
+  const [heading = '', ...lines] = renderTable(columns, [
+    row('release', (arm) => printable(arm.name ?? arm.release)),
+    row('users, this step', (arm) => String(arm.users)),
+    row('requests', (arm) => String(arm.requests)),
+    row('errors', (arm) => String(arm.errors)),
+    row('error rate', (arm) => (arm.errorRate === null ? '-' : `${(arm.errorRate * 100).toFixed(1)}%`)),
+    row('p50', (arm) => (arm.p50Ms === null ? '-' : `${arm.p50Ms} ms`)),
+    row('p99', (arm) => (arm.p99Ms === null ? '-' : `${arm.p99Ms} ms`)),
+    row('lost', (arm) => String(arm.lost)),
+  ], Infinity)
+  return ['', palette.dim(`  ${heading}`), ...lines.map((line) => `  ${line}`), '']
+}
+
+/** The verdict with its numbers: for the live view, the receipt and `explain`. */
+export function canaryFacts(report: CanaryReport): [string, string][] {
+  const { numbers } = report.verdict
+  const pairs: [string, string][] = numbers.metrics.map((one) => [
+    one.metric, `${evidenceText(one)} needed to take it back, from ${one.counted.canary} users affected on the canary and ${one.counted.stable} on stable; ${one.within ? '' : 'it '}${boundText(one)}`,
+  ])
+  if (report.slowMs !== null) pairs.push(['slow', `a first reply after more than ${took(report.slowMs)}`])
+  if (numbers.full) pairs.push(['evidence full', `${numbers.leftOut.full} more users affected are not counted`])
+  if (numbers.leftOut.capped > 0) pairs.push(['capped', `${numbers.leftOut.capped} events of addresses that had brought in their part`])
+  if (report.dropped > 0) pairs.push(['dropped', `${report.dropped} events that the workers had no room for`])
+  if (report.note !== null) pairs.push(['note', report.note])
+  if (report.waitsFor.length > 0) pairs.push(['waits for', report.waitsFor.join('; ')])
+  return pairs
+}
+
+export function tokenText(token: CanaryToken): string {
+  return [`until ${token.until}, by either of the two, for as long as a canary runs:`, `  header  ${token.header}`, `  cookie  ${token.cookie}`].join('\n')
+}
