@@ -17,7 +17,7 @@ import type { CanaryReport, CanaryStatus, Failure } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
 import { failureAt } from '../swap/ends.ts'
 import type { SwapEvent } from '../swap/events.ts'
-import { findRelease, labelOf, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
+import { findRelease, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
 import { armStatus } from './canary-arms.ts'
 import { canarySecret, dropCanary, keepCanary, keptCanary } from './canary-file.ts'
 
@@ -158,7 +158,7 @@ export class CanaryWatch {
     const report = reportOf(judged)
     const units = report.verdict.numbers.phase.units
     const arm = (release: string, users: number) => armStatus(release, findRelease(state, release)?.name ?? null, users, releaseFigures(figures, release), releaseFigures(judged.before, release))
-    return { release: judged.release, name: labelOf(findRelease(state, judged.release)), ...report, arms: { canary: arm(judged.release, units.canary), stable: arm(stable, units.stable) } }
+    return { release: judged.release, name: findRelease(state, judged.release)?.name ?? null, ...report, arms: { canary: arm(judged.release, units.canary), stable: arm(stable, units.stable) } }
   }
 
   /** What the table says of a canary beside its target; the release's numbers are turned into keys by the link. */

@@ -24,11 +24,12 @@ export function nextStep(state: ServiceState, record: ReleaseRecord, workingFold
       return 'It is not live yet. To undo it: gracer rollback. To watch it: gracer status --watch.'
     case 'live':
       return state.confirmed === record.id ? 'It is live and confirmed. To go back: gracer rollback.' : 'It is live and bakes; to go back at once: gracer rollback.'
+    case 'canary':
+      return 'A share of the visitors gets it. How it does: gracer canary status. To give it to all, or take it back: gracer canary promote, gracer canary abort.'
     case 'restarting':
       return `It is being started again with a growing delay. Its output: gracer logs ${label}. To go back: gracer rollback.`
     case 'draining':
     case 'warm':
-    case 'canary':
       return 'It gets no new requests. Nothing is to be done.'
     case 'failed':
       return `${allOutput(record)}${afterMending(record, workingFolder)}`
