@@ -195,7 +195,7 @@ export class SwapRecord {
       violations: after.violations - before.violations,
       survivors: this.survivors,
       ...(outageMs === null ? {} : { outageMs, heldOut: after.heldOut - before.heldOut }),
-        ...(this.#reached.has('canary') ? { canary: between('canary', 'flipping') } : {}),
+      ...(canary === undefined ? {} : { canary }),
     }
   }
 
