@@ -2,7 +2,7 @@ import type { Command, CommanderError } from 'commander'
 
 /** Usage errors: one line that says what was expected and what came; exit 2. */
 export function configureUsage(program: Command): void {
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {
     command.exitOverride()
     command.configureOutput({ outputError: (text, write) => write(`gracer: ${usageLine(text, command)}\n`) })
   }
@@ -13,7 +13,7 @@ export function usageLine(text: string, command: Command): string {
   const line = text.replace(/^error: /, '').trim().replace(/\s*\n\s*/g, ' ')
   if (line.startsWith('unknown command')) return `${line}; expected one of ${command.commands.map((known) => known.name()).join(', ')}`
   if (!line.startsWith('unknown option')) return line
-  const known = [...command.options, ...(command.parent?.options ?? [])].map((option) => option.long ?? option.short)
+  const known = [...command.options, ...(command.parent?.options ?? []), ...(command.parent?.parent?.options ?? [])].map((option) => option.long ?? option.short)
   const separator = command.name() === 'up' ? ' (options of the command to run go after --)' : ''
   return `${line}; expected one of ${known.join(', ')}${separator}`
 }
