@@ -26,8 +26,6 @@ export interface CanaryConfig {
   readonly override: { readonly allow: readonly string[] }
   /** Visitors of one client address that count as evidence. */
   readonly perAddress: number
-  /** Share of bodiless GETs that the new release gets as well before it gets any visitor; 0: none. */
-  readonly shadow: number
 }
 
 export const canaryMetrics = ['errors', 'latency'] as const
@@ -48,7 +46,6 @@ export const canaryConfigDefault: CanaryConfig = Object.freeze({
   onInconclusive: canaryDefaults.onInconclusive,
   override: Object.freeze({ allow: [] }),
   perAddress: canaryDefaults.limits.perAddress,
-  shadow: 0,
 })
 
 const fiveMinutes = 5 * 60_000

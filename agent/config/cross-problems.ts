@@ -3,6 +3,7 @@ import type { ConfigProblem } from './problems.ts'
 /** What of a service's values bears on each other. */
 export interface CrossChecked {
   readonly overlap: boolean
+  readonly canary: { readonly steps: readonly unknown[] }
   readonly ports: Readonly<Record<string, 'auto' | number>>
   readonly env: Readonly<Record<string, string>>
 }
@@ -20,5 +21,6 @@ export function crossProblems(values: CrossChecked, under = ''): ConfigProblem[]
     if (other !== undefined) problems.push({ path, message: `${port} is given to ${other} already` })
     numbers.set(port, name)
   }
+  if (!values.overlap && values.canary.steps.length > 0) problems.push({ path: `${under}canary.steps`, message: 'expected none with "overlap": false, because a canary runs beside the old release' })
   return problems
 }

@@ -1,3 +1,5 @@
+import { canaryConfigDefault } from './canary.ts'
+import { describeCanary } from './canary-schema.ts'
 import { originsOf } from './load.ts'
 import type { Origin } from './load.ts'
 import type { Config } from './types.ts'
@@ -52,6 +54,7 @@ export function describeConfig(config: Config): readonly ConfigLine[] {
     add('hooks.confirmed', service.hooks.confirmed)
     add('hooks.timeout', formatDuration(service.hooks.timeoutMs))
     add('ports', Object.fromEntries(service.ports))
+    for (const [key, value] of describeCanary(service.canary ?? canaryConfigDefault)) add(key, value)
     add('hold.timeout', formatDuration(service.hold.timeoutMs))
     add('hold.max', service.hold.max)
   }

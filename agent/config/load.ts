@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { completeCanary } from './canary-schema.ts'
 import { readEnvFile } from './env-file.ts'
 import { crossProblems } from './cross-problems.ts'
 import { findConfig } from './find-config.ts'
@@ -154,6 +155,7 @@ function completed(values: FileValues, resolved: Resolved): Config {
         },
         bakeMs: values.bake,
         onCrashLoop: values.onCrashLoop,
+        canary: completeCanary(values.canary),
         overlap: values.overlap,
         hooks: { prepare: values.hooks.prepare, release: values.hooks.release, confirmed: values.hooks.confirmed, timeoutMs: values.hooks.timeout },
         ports: new Map(Object.entries(values.ports)),

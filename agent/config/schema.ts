@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { canaryKey, canaryKeys } from './canary-schema.ts'
 import { defaults } from './defaults.ts'
 import { durationPattern, formatDuration, longestDurationMs, parseDuration, parseExpect, parseListen } from './units.ts'
 
@@ -160,6 +161,7 @@ const top = {
   drain: group(drain, 'How the old release is let go.'),
   bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),
   onCrashLoop: oneOf(['hold', 'rollback'], 'What to do when a confirmed release crashes again and again.').prefault(defaults.onCrashLoop),
+  canary: canaryKey,
   hold: group(hold, 'Requests while nothing can answer.'),
   overlap: yesOrNo('Whether old and new release may run beside each other. false: the old one ends before the new one boots.').prefault(defaults.overlap),
   hooks: group(hooks, 'Commands around a deploy, run in the build\'s folder.'),
@@ -178,9 +180,9 @@ export const fileSchema = z.strictObject(top, { error: (issue) => (issue.code ==
 export type FileValues = z.output<typeof fileSchema>
 
 /** Keys of the design that this version refuses, rather than ignoring them in silence. */
-export const laterKeys: readonly string[] = ['services', 'canary']
+export const laterKeys: readonly string[] = ['services']
 
 /** The known keys of each group; '' is the top. */
 export const knownKeys: ReadonlyMap<string, readonly string[]> = new Map(
-  Object.entries({ '': top, limits, log, health, drain, hold, hooks }).map(([name, shape]) => [name, Object.keys(shape).filter((key) => key !== '$schema')]),
+  Object.entries({ '': top, limits, log, health, drain, hold, hooks, ...canaryKeys }).map(([name, shape]) => [name, Object.keys(shape).filter((key) => key !== '$schema')]),
 )

@@ -1,0 +1,50 @@
+import { z } from 'zod'
+import { durationPattern, formatDuration, longestDurationMs, parseDuration } from './units.ts'
+
+/** What the keys of gracer.json are made of. Each message says only what was expected; see problems.ts. */
+
+export function duration(description: string, leastMs = 1) {
+  const expected = `a duration from ${formatDuration(leastMs)} to ${formatDuration(longestDurationMs)} with its unit, such as "250ms", "30s", "2m" or "1h"`
+  return z
+    .string({ error: expected })
+    .regex(durationPattern, { error: expected, abort: true })
+    .transform((text, context) => {
+      const ms = parseDuration(text)
+      if (ms !== undefined && ms >= leastMs && ms <= longestDurationMs) return ms
+      context.addIssue(expected)
+      return z.NEVER
+    })
+    .meta({ description })
+}
+
+export function whole(least: number, most: number, description: string) {
+  const expected = `a whole number from ${least} to ${most}`
+  return z.int({ error: expected }).min(least, { error: expected }).max(most, { error: expected }).meta({ description })
+}
+
+export function yesOrNo(description: string) {
+  return z.boolean({ error: 'true or false' }).meta({ description })
+}
+
+export function oneOf<const Names extends readonly [string, ...string[]]>(names: Names, description: string) {
+  return z.enum(names, { error: names.map((name) => JSON.stringify(name)).join(' or ') }).meta({ description })
+}
+
+export function text(expected: string, pattern: RegExp, description: string) {
+  return z.string({ error: expected }).regex(pattern, { error: expected, abort: true }).meta({ description })
+}
+
+export function group<Shape extends z.ZodRawShape>(shape: Shape, description: string) {
+  return z
+    .strictObject(shape, { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) })
+    .prefault({} as never)
+    .meta({ description })
+}
+
+export const pathText = 'a path, as a string that is not empty'
+ 
+export const noNul = /^[^\u0000]+$/
+export const commandText = 'the program and its arguments as an array of strings, such as ["node", "server.mjs"]'
+// RFC 9110, 5.6.2 (token) and 5.5 (field values).
+export const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+export const fieldValue = /^(?:[\u0021-\u007e\u0080-\u00ff](?:[\t\u0020-\u007e\u0080-\u00ff]*[\u0021-\u007e\u0080-\u00ff])?)?$/
