@@ -50,6 +50,15 @@ export const declareLookVerbs: Declare = (program, done) => {
     })
 
   program
+    .command('completion')
+    .description('print a script that completes verbs, options and releases in your shell')
+    .argument('<SHELL>', 'bash, zsh or fish')
+    .action(async (shell: string) => {
+      const { runCompletion } = await import('./completion.ts')
+      done(await runCompletion(shell))
+    })
+
+  program
     .command('version')
     .description('the versions of gracer and Node, and the platform')
     .action(async (_own: unknown, command: Command) => {

@@ -17,6 +17,15 @@ export const declareRunVerbs: Declare = (program, done) => {
     })
 
   program
+    .command('init')
+    .description('write a commented gracer.json from what lies in this folder')
+    .option('--force', 'write it anew where there is one')
+    .action(async (own: { force?: boolean }, command: Command) => {
+      const { runInit } = await import('./init.ts')
+      done(await runInit({ ...commonOf(command), force: own.force === true }))
+    })
+
+  program
     .command('upgrade')
     .description('replace gracer itself, but for its master, by the installed version, under load')
     .option('--from <dir>', 'the folder of the gracer package to use; without it the one this command is of')

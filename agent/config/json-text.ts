@@ -1,7 +1,7 @@
 /**
  * JSON with errors a person can find: line, column and what stood there. JSON.parse words its errors differently in
  * every version of Node and often gives no position, and takes the last of two equal keys in silence.
- * Grammar: RFC 8259.
+ * Grammar: RFC 8259, and comments as in JavaScript.
  */
 export type JsonText =
   | { readonly ok: true; readonly value: unknown }
@@ -10,7 +10,7 @@ export type JsonText =
 const deepest = 64
 
 export function parseJsonText(source: string): JsonText {
-  const text = source.startsWith('\uFEFF') ? source.slice(1) : source
+  const text = withoutComments(source.startsWith('\uFEFF') ? source.slice(1) : source)
   try {
     new Walker(text).document()
   } catch (error) {
@@ -19,6 +19,11 @@ export function parseJsonText(source: string): JsonText {
     return { ok: false, line: before.length, column: (before.at(-1) ?? '').length + 1, message: error.message }
   }
   return { ok: true, value: JSON.parse(text) as unknown }
+}
+
+/** Blanks in their place, so that positions stay. A comment without an end stays too, and is found where it begins. */
+function withoutComments(text: string): string {
+  return text.replace(/"(?:[^"\\\n]|\\.)*"?|\/\/[^\n]*|\/\*[^]*?\*\//g, (part) => (part.startsWith('"') ? part : part.replace(/[^\n\r]/g, ' ')))
 }
 
 class Misplaced extends Error {
@@ -49,7 +54,7 @@ class Walker {
 
   #expected(what: string): never {
     const rest = this.#text.slice(this.#at)
-    const comment = rest.startsWith('//') || rest.startsWith('/*') ? '; JSON has no comments' : ''
+    const comment = rest.startsWith('/*') ? '; this comment has no end' : ''
     const came = rest === '' ? 'the end of the file' : JSON.stringify(/^(?:[\w$-]{1,20}|[^])/.exec(rest)?.[0] ?? '')
     throw new Misplaced(`expected ${what}, got ${came}${comment}`, this.#at)
   }

@@ -17,7 +17,7 @@ it('reads everything that JSON.stringify writes', () => {
 })
 
 it('accepts exactly the texts that JSON.parse accepts, but for keys given twice', () => {
-  const pieces = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '1', '-', '01', '1.5e3', 'true', 'nul', ' ', '\n', '"\\u00g0"', '"\t"', "'x'", '//')
+  const pieces = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '1', '-', '01', '1.5e3', 'true', 'nul', ' ', '\n', '"\\u00g0"', '"\t"', "'x'")
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 8 }), (parts) => {
       const text = parts.join('')
@@ -43,7 +43,6 @@ it('names line and column of what is wrong, what was expected and what came', ()
   expect(failure('[1, 2')).toBe('1:6 expected "," or "]", got the end of the file')
   expect(failure('')).toBe('1:1 expected a value, got the end of the file')
   expect(failure('{} x')).toBe('1:4 expected the end of the file, got "x"')
-  expect(failure('{ // why\n}')).toContain('1:3 expected a key in double quotes, got "/"; JSON has no comments')
 })
 
 it('refuses a key that is given twice, which JSON.parse would let pass', () => {
@@ -56,4 +55,11 @@ it('ends with an error, not with a crash, on brackets without end', () => {
 
 it('takes a byte order mark for nothing', () => {
   expect(parseJsonText('\uFEFF{}')).toEqual({ ok: true, value: {} })
+})
+
+it('takes comments for blanks, except in strings, and keeps the positions of what is wrong', () => {
+  expect(parseJsonText('// who\n{ "a": "// no", /* why\n  not */ "b": "\\"/* neither", "c": 1 } // end')).toEqual({ ok: true, value: { a: '// no', b: '"/* neither', c: 1 } })
+  expect(failure('{ /* one\n two */ "a": }')).toBe('2:14 expected a value, got "}"')
+  expect(failure('{ "a": 1 /* no end')).toContain('1:10 expected "," or "}", got "/"; this comment has no end')
+  expect(failure('{ "a": 1, // trailing\n}')).toContain('2:1 expected a key in double quotes')
 })
