@@ -152,9 +152,9 @@ export class Evidence {
     return [...this.#ended, ...(this.#last === null ? [] : [this.#figuresOf(this.#last)]), this.figures]
   }
 
-  /** True once new units are not counted any more. */
+  /** True once units had to be left out: of the evidence, or of the count of this phase. */
   get full(): boolean {
-    return this.#known.full
+    return this.#known.full || this.#phase.full
   }
 
   get leftOut(): LeftOut {

@@ -41,6 +41,13 @@ describe('the users of the last minutes', () => {
     expect(recent.since(0)).toEqual({ users: 1, affected: 0 })
   })
 
+  it('that come late belong to the newest minutes', () => {
+    const recent = new RecentUsers(10 * minute)
+    recent.add('one', false, 5 * minute)
+    recent.add('late', true, 3 * minute)
+    expect(recent.since(5 * minute)).toEqual({ users: 2, affected: 1 })
+  })
+
   it('are left out once a slice is full, affected or not', () => {
     const recent = new RecentUsers(10 * minute, 2)
     for (const user of ['a', 'b', 'c']) recent.add(user, true, 0)

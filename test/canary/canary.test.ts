@@ -93,6 +93,13 @@ describe('a canary', () => {
     expect(again.verdict().numbers.phase.units.stable).toBeLessThanOrEqual(canary.verdict().numbers.phase.units.stable)
   })
 
+  it('warms up again after a reboot, when the clock has begun anew', () => {
+    const { canary } = Canary.begin(options, 5_000_000)
+    const { canary: again } = Canary.resume(canary.journal(), 1_000)
+    again.take([event('a', 'canary', { bad: ['latency'], atMs: 30_999 }), event('b', 'canary', { bad: ['latency'], atMs: 31_000 })], 40_000)
+    expect(again.verdict().numbers.metrics[1]?.counted).toEqual({ canary: 1, stable: 0 })
+  })
+
   it('that is journaled when it is over stays over', () => {
     const canary = begin()
     canary.fault('exit 1')

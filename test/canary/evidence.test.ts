@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { addressGroup } from '../../agent/canary/address-cap.ts'
 import { Evidence, evidenceLimits, type EvidenceJournal } from '../../agent/canary/evidence.ts'
 import { errorsMetric, latencyMetric } from '../../agent/canary/metrics.ts'
 import { event, failed } from './support.ts'
@@ -145,4 +146,17 @@ describe('the evidence of units', () => {
     expect(two.figures.units).toEqual({ canary: 0, stable: 3 })
     expect(two.figures.affected[0]).toEqual({ metric: 'errors', canary: 0, stable: 2 })
   })
+})
+
+it.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['::ffff:192.0.2.1', '192.0.2.1'],
+  ['2001:DB8::1', '2001:db8:0:0::/64'],
+  ['2001:0db8:0000:0000:ffff::1', '2001:db8:0:0::/64'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['a hash', 'a hash'],
+])('the client behind %s is %s', (address, group) => {
+  expect(addressGroup(address)).toBe(group)
 })

@@ -38,6 +38,10 @@ describe('the split', () => {
     }))
   })
 
+  it('sends those below the share to the canary, and who lies on it to stable', () => {
+    expect([0, 0.0499, 0.05, 0.9].map((bucket) => armOf(bucket, 0.05))).toEqual(['canary', 'canary', 'stable', 'stable'])
+  })
+
   it('gives each key to exactly one arm, nobody to the canary at 0 and everybody at 1', () => {
     fc.assert(fc.property(fc.string(), fc.string(), (salt, key) => {
       const { bucket } = draw(salt, key)

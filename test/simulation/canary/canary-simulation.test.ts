@@ -9,7 +9,7 @@ const seed = 20_261_125
 const runs = 2_000
 const users = 2_000
 
-describe('of 2,000 healthy canaries at most alpha are aborted', () => {
+describe('of 2,000 healthy canaries at most alpha are aborted', { timeout: 120_000 }, () => {
   it.each(scenarios(users))('$name', ({ world, judge }) => {
     const { aborted, low, high } = trials(world, judge, runs, seed)
     expect(low, `${aborted} of ${runs}`).toBeLessThanOrEqual(alpha)
@@ -17,7 +17,7 @@ describe('of 2,000 healthy canaries at most alpha are aborted', () => {
   })
 })
 
-describe('more than alpha are aborted', () => {
+describe('more than alpha are aborted', { timeout: 120_000 }, () => {
   it.each(scenarios(users).flatMap(({ name, world, without }) => (without?.strong === true ? [{ name, world, ...without }] : [])))('$name: $rule', ({ world, judge }) => {
     expect(trials(world, judge, 600, seed).low).toBeGreaterThan(alpha)
   })
@@ -37,7 +37,7 @@ describe('a harmful canary', () => {
   })
 })
 
-describe('whole canaries that climb by themselves', () => {
+describe('whole canaries that climb by themselves', { timeout: 120_000 }, () => {
   it.each(climbScenarios(users))('$name', (climb) => {
     const { abortLimits, promoteLimits, aborted, promoted } = climbs(climb, 150, seed)
     if (climb.most === 'aborts') {

@@ -59,8 +59,8 @@ export function climbScenarios(users: number): readonly (Climb & { readonly most
   return [
     { name: 'healthy, 5%', harm: { stable: 0.05, canary: 0.05 }, users, most: 'aborts' },
     { name: 'healthy, 20%', harm: { stable: 0.2, canary: 0.2 }, users, most: 'aborts' },
-    { name: 'three times as bad, 3 asked for', harm: { stable: 0.03, canary: 0.09 }, users, options: { ...ratio, alpha: 1e-9 }, most: 'promotions' },
-    { name: 'three times as bad, regulars', harm: { stable: 0.01, canary: 0.03 }, users: users / 10, visits: 10, options: { ...ratio, alpha: 1e-9 }, most: 'promotions' },
-    { name: 'harms 2%, below 2% asked for', harm: { stable: 0, canary: 0.02 }, users, options: { ...share, withinShare: 0.02, alpha: 1e-9 }, most: 'promotions' },
+    { name: 'three times as bad, 3 asked for', harm: { stable: 0.03, canary: 0.09 }, users, options: { ...ratio, alpha: 1e-300 }, most: 'promotions' },
+    { name: 'three times as bad, regulars', harm: { stable: 0.01, canary: 0.03 }, users: users / 10, visits: 10, options: { ...ratio, alpha: 1e-300 }, most: 'promotions' },
+    { name: 'harms 2%, below 2% asked for', harm: { stable: 0, canary: 0.02 }, users, options: { ...share, withinShare: 0.02, alpha: 1e-300 }, most: 'promotions' },
   ]
 }

@@ -1,6 +1,6 @@
 import { errorsMetric, reportedMetric } from '../../../agent/canary/metrics.ts'
 import * as judges from './judges.ts'
-import { attack, betterThenEqual, followedMetric, fromBefore, healthy, lateReplies, latencies, manyMetrics, regulars, returning, visits, type Judge, type World } from './world.ts'
+import { attack, betterThenEqual, followedArms, followedMetric, fromBefore, healthy, lateReplies, latencies, manyMetrics, regulars, returning, untilOnCanary, visits, type Judge, type World } from './world.ts'
 
 /** Healthy canaries of one kind: the real verdict may abort at most alpha of them, and one without the rule aborts more. */
 export interface Scenario {
@@ -11,7 +11,7 @@ export interface Scenario {
   readonly without: { readonly rule: string; readonly strong: boolean; readonly judge: () => Judge } | null
 }
 
-const five = ['a', 'b', 'c', 'd', 'e']
+const ten = [...'abcdefghij']
 const two = ['first', 'second']
 const rising = Array.from({ length: 8 }, (_, step) => 0.05 + step * 0.01)
 
@@ -32,18 +32,28 @@ export function scenarios(units: number): readonly Scenario[] {
     { name: 'tolerance 3, worse by just that', world: visits({ stable: rate / 3, canary: rate }, { units }), judge: () => judges.real({ tolerance: 3 }), without: null },
     { name: 'tolerance 2, healthy', world: visits(healthy(rate), { units }), judge: () => judges.real({ tolerance: 2 }), without: { rule: 'fixed alternatives', strong: false, judge: () => judges.fixedAlternatives(2) } },
     { name: 'tolerance 3, healthy', world: visits(healthy(rate), { units }), judge: () => judges.real({ tolerance: 3 }), without: { rule: 'fixed alternatives', strong: true, judge: () => judges.fixedAlternatives(3) } },
-    { name: 'five metrics', world: manyMetrics(five, rate / 2, units / 2), judge: () => judges.real({ metrics: five.map((name) => reportedMetric(name)) }), without: { rule: '1/alpha for each', strong: false, judge: () => judges.alphaForEach(five) } },
+    { name: 'ten metrics', world: manyMetrics(ten, rate / 2, units / 4), judge: () => judges.real({ metrics: ten.map((name) => reportedMetric(name)) }), without: { rule: '1/alpha for each', strong: false, judge: () => judges.alphaForEach(ten) } },
     { name: 'a share that follows another metric', world: followedMetric(0.25, 0.75, 150), judge: () => judges.real({ metrics: two.map((name) => reportedMetric(name)) }), without: { rule: 'a set for each metric', strong: true, judge: () => judges.setForEachMetric(two) } },
-    { name: 'evicted keys, each fails twice', world: returning(0.05, 2, 0.05, 600), judge: () => judges.real({ limits: { units: 15 } }), without: { rule: 'forgets old ones', strong: false, judge: () => judges.forgetting(15) } },
-    { name: 'evicted keys, each fails five times', world: returning(0.05, 5, 0.05, 600), judge: () => judges.real({ limits: { units: 15 } }), without: { rule: 'forgets old ones', strong: true, judge: () => judges.forgetting(15) } },
+    { name: 'evicted keys, each fails twice', world: returning(0.05, 2, 5, 0.05, 2_000), judge: () => judges.real({ limits: { units: 50 } }), without: { rule: 'forgets old ones', strong: false, judge: () => judges.forgetting(4) } },
+    { name: 'evicted keys, each fails five times', world: returning(0.05, 5, 5, 0.05, 2_000), judge: () => judges.real({ limits: { units: 50 } }), without: { rule: 'forgets old ones', strong: true, judge: () => judges.forgetting(4) } },
     { name: 'latency, one request a user', world: latencies(1, 1, { units: units / 4 }), judge: () => judges.real({ metrics: [judges.latency] }), without: null },
     { name: 'latency, ten requests a user', world: latencies(1, 10, { units: units / 10, own: 0.3, each: 0.4 }), judge: () => judges.real({ metrics: [judges.latency] }), without: null },
     { name: 'better at first, then equal', world: betterThenEqual(0.05, units / 5, [0.01, 0.05, 0.25, 0.5]), judge: real, without: null },
+    { name: 'steps that wait for 5 users of the canary', world: untilOnCanary(0.3, 5, rising), judge: real, without: null },
     { name: 'an attacker with 50 keys of the canary', world: attack(50), judge: real, without: { rule: 'no cap for an address', strong: true, judge: () => judges.real({ limits: { perAddress: 1_000 } }) } },
   ]
 }
 
-/** A harmful canary: how soon it is stopped. */
+/** What no rule can guard, measured all the same: the hypothesis does not hold here, and more than alpha may be aborted. */
+export function uncovered(users: number): readonly Detection[] {
+  const real = () => judges.real()
+  return [
+    { name: 'a share that follows arms not counted yet', world: followedArms(0.25, 0.75, users / 100), judge: real },
+    { name: 'better at first, then equal, lowered 50% to 5%', world: betterThenEqual(0.2, users / 10, [0.5, 0.05]), judge: real },
+  ]
+}
+
+/** One kind of canary that is not healthy: how often and how soon it is stopped. */
 export interface Detection {
   readonly name: string
   readonly world: World

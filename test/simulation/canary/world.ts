@@ -135,8 +135,8 @@ export function regulars(harm: Harm, { users, rounds, shares = ramp }: { readonl
   }
 }
 
-/** Users who fail, and fail again so many rounds later: what is forgotten of them meanwhile is counted once more. */
-export function returning(rate: number, times: number, share: number, units = 20_000): World {
+/** Users who fail so many times, each time after `lag` others have failed: what has been forgotten of them meanwhile is counted once more. */
+export function returning(rate: number, times: number, lag: number, share: number, units: number): World {
   return (random, judge) => {
     const stage = new Stage(random, judge)
     stage.begin(share)
@@ -144,9 +144,11 @@ export function returning(rate: number, times: number, share: number, units = 20
     for (let unit = 0; unit < units && !stage.aborted; unit += 1) {
       if (!random.chance(rate)) continue
       unlucky.push(unit)
-      stage.tell(stage.event(unit, errors))
+      for (let time = 0; time < times; time += 1) {
+        const user = unlucky[unlucky.length - 1 - time * lag]
+        if (user !== undefined) stage.tell(stage.event(user, errors))
+      }
     }
-    for (let time = 1; time < times; time += 1) for (const unit of unlucky) if (!stage.aborted) stage.tell(stage.event(unit, errors))
     return stage.outcome()
   }
 }
@@ -190,6 +192,25 @@ export function followedArms(low: number, high: number, units: number): World {
       stage.begin(low)
       if (stage.arm(unit) === 'stable') stage.begin(high)
       stage.tell(stage.event(unit, errors))
+    }
+    return stage.outcome()
+  }
+}
+
+/** Steps that wait for so many users of the canary, not for users of both arms; everybody comes back in the next step, and may fail then. */
+export function untilOnCanary(rate: number, least: number, shares: readonly number[]): World {
+  return (random, judge) => {
+    const stage = new Stage(random, judge)
+    let came: number[] = []
+    let next = 0
+    for (const share of shares) {
+      stage.begin(share)
+      for (const user of came) if (!stage.aborted && random.chance(rate)) stage.tell(stage.event(user, errors))
+      came = []
+      for (let found = 0; found < least && came.length < 10_000; next += 1) {
+        came.push(next)
+        if (stage.arm(next) === 'canary') found += 1
+      }
     }
     return stage.outcome()
   }
