@@ -1,22 +1,25 @@
 import { describeConfig } from '../config/describe.ts'
 import type { ConfigLine } from '../config/describe.ts'
+import { likelyMistakes } from '../config/likely-mistakes.ts'
 import { loadConfig } from '../config/load.ts'
 import { problemsOf } from '../config/problems.ts'
 import { locateState } from '../state-folder.ts'
 import type { StateLocation } from '../state-folder.ts'
 import { palette } from './color.ts'
 import type { CommonOptions } from './options.ts'
-import { reportError, writeData, writeJson } from './output.ts'
+import { reportError, say, writeData, writeJson } from './output.ts'
 
-/** Prints the effective config with the origin of each value, or every error in it (exit 2). Needs no agent. */
+/** Prints the effective config with the origin of each value, and what is likely a mistake; or every error in it (exit 2). Needs no agent. */
 export async function runCheck(options: CommonOptions): Promise<number> {
   const where = { state: options.state, config: options.config, cwd: process.cwd(), env: process.env }
   try {
     const config = loadConfig({ cwd: where.cwd, ...(options.config === undefined ? {} : { file: options.config }) })
     const values = describeConfig(config)
     const state = locateState(where, 'make')
-    if (options.json) await writeJson({ schema: 1, file: config.file, state, values })
+    const warnings = likelyMistakes(config, process.env['PATH'])
+    if (options.json) await writeJson({ schema: 1, file: config.file, state, values, warnings })
     else await writeData(checkText(config.file, state, values, options.color))
+    if (!options.json) for (const { path, message } of warnings) say(`warning: ${path}: ${message}`)
     return 0
   } catch (error) {
     const problems = problemsOf(error)

@@ -123,6 +123,17 @@ it('checks the config and shows where each value comes from', async () => {
   expect(document.values).toContainEqual({ key: 'workers', value: 2, origin: 'file' })
 })
 
+it('warns of what is likely a mistake, with exit 0 and apart from the values', async () => {
+  const cwd = scratch()
+  writeFileSync(join(cwd, 'gracer.json'), '{ "command": ["no-such-tool"], "bake": "0s" }')
+  const plain = await gracer(['check'], { cwd }).ended
+  expect(plain.code).toBe(0)
+  expect(plain.stderr).toMatch(/^warning: command: command "no-such-tool" was not found .*\nwarning: bake: 0s: /)
+  expect(plain.stdout).not.toContain('warning')
+  const { stdout, stderr } = await gracer(['check', '--json'], { cwd }).ended
+  expect([JSON.parse(stdout), stderr]).toMatchObject([{ schema: 1, warnings: [{ path: 'command' }, { path: 'bake' }] }, ''])
+})
+
 it('checks the config and exits 2 with every error at once', async () => {
   const cwd = scratch()
   writeFileSync(join(cwd, 'gracer.json'), '{ "workers": 0, "worker": 2, "bake": 3 }')
