@@ -25,9 +25,12 @@ export interface HandDownOptions {
   readonly env: Readonly<Record<string, string>>
   /** None at all: the child gets no LISTEN_* and finds its port in PORT. */
   readonly sockets: readonly PassedSocket[]
-  /** Descriptors of files opened with O_APPEND. Never a pipe: an orphan dies at its first write into a broken one. */
-  readonly stdout: number
-  readonly stderr: number
+  /**
+   * Descriptors of files opened with O_APPEND. A pipe (then `child.stdout` and `child.stderr` must be read) only for a child
+   * that need not outlive this process: an orphan dies at its first write into a broken one.
+   */
+  readonly stdout: number | 'pipe'
+  readonly stderr: number | 'pipe'
   /** Also a Node IPC channel (`child.send`), for a child that is a Node program of the caller's own. */
   readonly channel?: boolean
   /** Starts the command under the name it is written with, and not by its path: a process list then shows the same. */

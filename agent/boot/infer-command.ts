@@ -8,7 +8,8 @@ export interface InferredCommand {
   readonly from: string
 }
 
-const usualFiles = ['server.mjs', 'server.js', 'index.mjs', 'index.js', 'app.mjs', 'app.js', 'main.mjs', 'main.js']
+/** Looked for in this order where nothing says how a folder is started. */
+export const usualFiles: readonly string[] = ['server.mjs', 'server.js', 'index.mjs', 'index.js', 'app.mjs', 'app.js', 'main.mjs', 'main.js']
 
 /**
  * What to run in a folder for which no command is configured: its package.json's start script, its main, or the usual

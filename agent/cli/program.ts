@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { declareCanaryVerbs } from './verbs-canary.ts'
 import { declareDeployVerbs } from './verbs-deploy.ts'
+import { declareDevVerb } from './verb-dev.ts'
 import { declareLookVerbs } from './verbs-look.ts'
 import { declareRunVerbs } from './verbs-run.ts'
 
@@ -19,6 +20,6 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .helpCommand(false)
 
-  for (const declare of [declareRunVerbs, declareDeployVerbs, declareCanaryVerbs, declareLookVerbs]) declare(program, done)
+  for (const declare of [declareRunVerbs, declareDeployVerbs, declareCanaryVerbs, declareLookVerbs, declareDevVerb]) declare(program, done)
   return program
 }

@@ -14,7 +14,7 @@ export function usageLine(text: string, command: Command): string {
   if (line.startsWith('unknown command')) return `${line}; expected one of ${command.commands.map((known) => known.name()).join(', ')}`
   if (!line.startsWith('unknown option')) return line
   const known = [...command.options, ...(command.parent?.options ?? []), ...(command.parent?.parent?.options ?? [])].map((option) => option.long ?? option.short)
-  const separator = command.name() === 'up' ? ' (options of the command to run go after --)' : ''
+  const separator = command.name() === 'up' || command.name() === 'dev' ? ' (options of the command to run go after --)' : ''
   return `${line}; expected one of ${known.join(', ')}${separator}`
 }
 

@@ -52,6 +52,12 @@ export class Drains {
     this.#options.ledger.setQuiet(release, false)
   }
 
+  /** Nothing of it is left: its process has ended. */
+  forget(release: ReleaseId): void {
+    for (const timer of this.#drains.get(release)?.timers ?? []) clearTimeout(timer)
+    this.#drains.delete(release)
+  }
+
   /** Says `quiet` once nothing is in flight. */
   check(release: ReleaseId): void {
     const drain = this.#drains.get(release)

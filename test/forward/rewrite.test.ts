@@ -43,7 +43,7 @@ describe('a rewriter', () => {
     expect(page.text.replaceAll(/\r\n[0-9a-f]+\r\n/g, '')).toContain('words and more')
     const other = await new RawClient(port).send(get('/other')).closes()
     expect(other.text).toContain('Content-Length: 5')
-    expect(rewriter.asked).toEqual(['/page 200 v1', '/other 200 v1'])
+    expect(rewriter.asked).toEqual(['/page 200 shop/v1', '/other 200 shop/v1'])
     expect(backend.seen.map((one) => one.rawHeaders.includes('X-Asked'))).toEqual([true, true])
   })
 })
