@@ -22,6 +22,7 @@ import { surviveBrokenOutput } from './broken-output.ts'
 import { onSignals } from './triggers.ts'
 import type { Description, Upgraded, UpgradeOptions } from './upgradable.ts'
 import { UpgradeError } from './upgrade-error.ts'
+import { watchedBy } from './watched-by.ts'
 import { dismissWitness } from './witness.ts'
 
 /** How long onClose may take. */
@@ -167,6 +168,10 @@ export class Program implements Running {
     }
     if (this.#state !== 'serving') throw this.#notNow()
     if (channel?.mark.by === 'front') return askFront(channel, options.signal)
+    const watcher = watchedBy(this.#parts.launch.env, process.pid)
+    if (watcher !== undefined) {
+      throw new UpgradeError('spawn', `this process may not leave to a successor: ${watcher}`, { hint: 'Give serve() the option "front: true"; under systemd Type=notify with NotifyAccess=all does as well.' })
+    }
     if (this.#predecessor !== null) throw new UpgradeError('busy', `generation ${this.generation - 1} (pid ${this.#predecessor}) has not left yet: it is still answering`)
     this.#state = 'upgrading'
     try {
