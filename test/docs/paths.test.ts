@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { root } from '../support/gracer-process.ts'
 
-const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/dependencies.md', 'docs/canary-verdict.md']
+const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/dependencies.md', 'docs/canary-verdict.md', 'docs/library.md']
 const folders = /^(?:inherit|proxy|agent|test|deploy|docs|scripts)\//
 
 describe('the pages', () => {
