@@ -178,7 +178,7 @@ export type ToAgent =
   | { readonly type: 'spawned'; readonly release: ReleaseId; readonly pid: number; readonly port: number }
   | { readonly type: 'spawn-failed'; readonly release: ReleaseId; readonly code: string; readonly message: string; readonly hint: string | null }
   | { readonly type: 'notify'; readonly release: ReleaseId; readonly key: string; readonly value: string }
-  | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null }
+  | { readonly type: 'exited'; readonly release: ReleaseId; readonly pid: number; readonly code: number | null; readonly signal: string | null; readonly survivors?: readonly number[] }
   | { readonly type: 'hook-ended'; readonly release: ReleaseId; readonly run: number; readonly result: HookResult }
   | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }

@@ -268,5 +268,7 @@ export class Boots {
 }
 
 export function withHint(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') return `${error.message}. Make room on the disk and try again`
   return error instanceof GracerError && error.hint !== undefined ? `${error.message}. ${error.hint}` : error.message
 }

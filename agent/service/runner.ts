@@ -379,6 +379,7 @@ export class ServiceRunner {
     if (timer !== undefined) clearTimeout(timer)
     this.#stops.delete(message.release)
     this.#drains.delete(message.release)
+    if (message.survivors !== undefined) this.teller.survived(message.release, message.survivors)
     const record = findRelease(this.#state, message.release)
     const { swap } = this.#state
     const stage = swap?.release !== message.release ? 'bake' : swap.step === 'canary' ? 'canary' : 'boot'

@@ -189,6 +189,12 @@ export class Teller {
     this.#drainLooks.set(release, timer)
   }
 
+  /** Processes of the release that not even SIGKILL has ended: they are named to whoever replaced it. */
+  survived(release: string, pids: readonly number[]): void {
+    this.note(release, `processes of it survived its stop: pid ${pids.join(', ')}`)
+    for (const swap of this.#records.values()) if (swap.previous === release) swap.survivors = pids
+  }
+
   /** The old release has ended: the swap that replaced it can say how long that took. */
   #stopped(release: string): void {
     const begun = this.#stopBegins.get(release)

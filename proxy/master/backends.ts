@@ -22,6 +22,8 @@ interface Backend {
   readonly child: ChildProcess | null
   /** A stop was ordered: its end is not a crash, and its group is given its time. */
   stopping: boolean
+  /** Date.now() of the SIGKILL. */
+  killedAt: number | null
   strays: readonly number[]
   ended: boolean
 }
@@ -56,7 +58,7 @@ export class Backends {
 
   /** Takes over a process that a dead master left behind. Its end is found by looking. */
   adopt(entry: BackendEntry): void {
-    const backend: Backend = { entry, adopted: true, child: null, stopping: false, strays: [], ended: false }
+    const backend: Backend = { entry, adopted: true, child: null, stopping: false, killedAt: null, strays: [], ended: false }
     this.#backends.set(entry.release, backend)
     const timer = setInterval(() => {
       if (lives(entry)) return
@@ -85,10 +87,9 @@ export class Backends {
   signal(release: ReleaseId, signal: 'SIGTERM' | 'SIGKILL'): void {
     const backend = this.#backends.get(release)
     if (backend === undefined) return
-    if (!backend.stopping) {
-      backend.stopping = true
-      backend.strays = strayProcesses(release, backend.entry.port).filter((pid) => pid !== backend.entry.pid)
-    }
+    backend.stopping = true
+    if (signal === 'SIGKILL') backend.killedAt ??= Date.now()
+    backend.strays = this.#strays(backend)
     signalGroup(backend.entry.pid, signal)
     for (const pid of backend.strays) signalOne(pid, signal)
     // A stopped process (SIGSTOP) acts on SIGTERM only once it goes on.
@@ -111,7 +112,7 @@ export class Backends {
       closeSync(logFd)
     }
     const entry: BackendEntry = { ...entryOf(handed.pid), service: order.service, release: order.release, port }
-    const backend: Backend = { entry, adopted: false, child: handed.child, stopping: false, strays: [], ended: false }
+    const backend: Backend = { entry, adopted: false, child: handed.child, stopping: false, killedAt: null, strays: [], ended: false }
     this.#backends.set(order.release, backend)
     handed.events.on('notify', (key, value) => this.#options.tell({ type: 'notify', release: order.release, key, value }))
     handed.child.once('exit', (code, signal) => this.#leaderEnded(backend, code, signal))
@@ -123,16 +124,24 @@ export class Backends {
   /** The leader is gone; the release has ended once its group has too, so that nothing of it holds a port or a file. */
   #leaderEnded(backend: Backend, code: number | null, signal: NodeJS.Signals | null): void {
     const { pid } = backend.entry
-    if (!groupRuns(pid)) return this.#ended(backend, code, signal)
-    // A crash: what is left of the group is of no use. In a stop the agent's SIGKILL comes at its deadline.
-    if (!backend.stopping) signalGroup(pid, 'SIGKILL')
-    let killedAt = backend.stopping ? null : Date.now()
+    // In a stop what left the group is part of it; the agent's SIGKILL comes at its deadline.
+    const left = (): boolean => groupRuns(pid) || (backend.strays.length > 0 && this.#strays(backend).length > 0)
+    if (!left()) return this.#ended(backend, code, signal)
+    // A crash: what is left of the group is of no use.
+    if (!backend.stopping) {
+      signalGroup(pid, 'SIGKILL')
+      backend.killedAt ??= Date.now()
+    }
     const timer = setInterval(() => {
-      if (groupRuns(pid) && (killedAt === null || Date.now() - killedAt < unreapedMs)) return
+      if (left() && (backend.killedAt === null || Date.now() - backend.killedAt < unreapedMs)) return
       clearInterval(timer)
-      killedAt = null
       this.#ended(backend, code, signal)
     }, pollMs)
+  }
+
+  /** Processes of the release that left its group. */
+  #strays({ entry }: Backend): number[] {
+    return strayProcesses(entry.release, entry.port).filter((pid) => pid !== entry.pid)
   }
 
   #ended(backend: Backend, code: number | null, signal: NodeJS.Signals | null): void {
@@ -141,8 +150,9 @@ export class Backends {
     const { service, release, pid } = backend.entry
     if (this.#backends.get(release) === backend) this.#backends.delete(release)
     this.#options.changed()
-    this.#options.log.info('backend.exited', { service, release: numberOfKey(release), pid, code, signal, ordered: backend.stopping })
-    this.#options.tell({ type: 'exited', release, pid, code, signal })
+    const survivors = backend.killedAt === null || backend.strays.length === 0 ? [] : this.#strays(backend)
+    this.#options.log.info('backend.exited', { service, release: numberOfKey(release), pid, code, signal, ordered: backend.stopping, ...(survivors.length === 0 ? {} : { survivors }) })
+    this.#options.tell({ type: 'exited', release, pid, code, signal, ...(survivors.length === 0 ? {} : { survivors }) })
   }
 }
 
