@@ -9,10 +9,9 @@ import type { InheritedSocket } from '../inherited-sockets.ts'
 import { atTemporaryPath, listenOnInherited } from '../listen.ts'
 import { softDrain } from '../soft-drain.ts'
 import { trackConnections } from '../track-connections.ts'
+import { controlName } from './mark.ts'
 import { upgradeReply, type Upgradable } from './upgradable.ts'
 
-/** What it is called among the sockets that are handed down. */
-export const controlName = 'gracer-control'
 /** How long the end of the process waits for an answer to be read. */
 const lastAnswerMs = 2_000
 

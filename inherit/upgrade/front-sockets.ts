@@ -6,9 +6,9 @@ import { bindEverywhere, bindWithoutAccepting } from '../bare-socket.ts'
 import { bindFailure, describeAddress } from '../bind-failure.ts'
 import type { PassedSocket } from '../hand-down.ts'
 import { ownSockets } from '../inherited-sockets.ts'
-import { atTemporaryPath, chooseSocket, type ListenOptions } from '../listen.ts'
+import { atTemporaryPath, type ListenOptions } from '../listen.ts'
 import { bindPath } from '../socket-handle.ts'
-import type { NamedSpec } from './listeners.ts'
+import { fromOutside, type NamedSpec } from './listeners.ts'
 import type { ListenerDescription } from './upgradable.ts'
 
 interface HeldSocket extends PassedSocket {
@@ -29,7 +29,7 @@ export class FrontSockets {
   /** Takes up what systemd handed down, and binds the rest. Rejects as `listen` does. */
   static async open(specs: readonly NamedSpec[]): Promise<FrontSockets> {
     const sockets: HeldSocket[] = []
-    for (const spec of specs) sockets.push(inherited(spec) ?? (spec.options.path === undefined ? await bindTcp(spec.name, spec.options) : await bindUnix(spec.name, spec.options.path)))
+    for (const spec of specs) sockets.push(inherited(spec, specs.length === 1) ?? (spec.options.path === undefined ? await bindTcp(spec.name, spec.options) : await bindUnix(spec.name, spec.options.path)))
     ownSockets().closeUnused()
     return new FrontSockets(sockets)
   }
@@ -55,8 +55,9 @@ export class FrontSockets {
   }
 }
 
-function inherited({ name, named, options }: NamedSpec): HeldSocket | undefined {
-  const socket = chooseSocket(ownSockets(), named ? { ...options, name } : options)
+function inherited(spec: NamedSpec, alone: boolean): HeldSocket | undefined {
+  const { name, options } = spec
+  const socket = fromOutside(ownSockets(), spec, alone)
   if (socket === undefined) return undefined
   const { fd, address, handle } = socket
   const addr = address === null ? null : describeAddress(address.host, address.port)

@@ -13,7 +13,7 @@ import type { InheritedSocket, InheritedSockets } from '../inherited-sockets.ts'
 import { bindAndListen, chooseSocket, listenOnInherited, type ListenAddress, type ListenOptions } from '../listen.ts'
 import { servesHost } from '../same-address.ts'
 import { softDrain, type DrainReport, type SoftDrainOptions } from '../soft-drain.ts'
-import type { Mark } from './mark.ts'
+import { controlName, type Mark } from './mark.ts'
 import type { ListenerDescription } from './upgradable.ts'
 
 /** One of several listeners: where it listens, and what answers there. */
@@ -48,14 +48,22 @@ interface Listener extends NamedSpec {
 export function specsOf(target: ServeTarget | undefined, options: ListenOptions): NamedSpec[] {
   if (target === undefined || typeof target === 'function' || target instanceof net.Server) {
     const { name, port, host, path: file, backlog } = options
+    if (name !== undefined) checkName(name)
     const where = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }), ...(file === undefined ? {} : { path: path.resolve(file) }), ...(backlog === undefined ? {} : { backlog }) }
     return [{ name: name ?? 'http', named: name !== undefined, options: where }]
   }
   const entries = Object.entries(target)
+  for (const [name] of entries) checkName(name)
   if (entries.length === 0) throw new GracerError('serve: there is no listener in the object; give { NAME: { handler, port } }', { code: 'serve-options', exitCode: 2 })
   return entries.map(([name, { handler: _handler, server: _server, ...where }]) => ({
     name, named: true, options: where.path === undefined ? where : { ...where, path: path.resolve(where.path) },
   }))
+}
+
+/** It goes into LISTEN_FDNAMES, which is divided by colons. */
+function checkName(name: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name) && name !== controlName) return
+  throw new GracerError(`serve: ${JSON.stringify(name)} cannot be the name of a listener: up to 64 letters, digits, ".", "_" and "-"`, { code: 'serve-options', exitCode: 2 })
 }
 
 function serverOf(target: ServeTarget, name: string): net.Server {
@@ -81,7 +89,7 @@ export class Listeners {
    */
   async prepare(sockets: InheritedSockets, mark: Mark | undefined, log: (line: string) => void): Promise<void> {
     for (const listener of this.#listeners) {
-      listener.inherited = mark === undefined ? this.#fromOutside(sockets, listener) : fromGeneration(sockets, listener, mark, log)
+      listener.inherited = mark === undefined ? fromOutside(sockets, listener, this.#listeners.length === 1) : fromGeneration(sockets, listener, mark, log)
       listener.given = listener.inherited !== undefined && (mark === undefined || mark.given.includes(listener.name))
     }
     sockets.closeUnused()
@@ -89,17 +97,6 @@ export class Listeners {
       if (listener.inherited !== undefined) listener.inode = await inodeOf(mark?.paths[listener.name])
       else if (listener.options.path === undefined) listener.options = await checked(listener.options)
     }
-  }
-
-  /** From systemd or gracer: by name, by address, and a program with one listener takes what there is. */
-  #fromOutside(sockets: InheritedSockets, listener: Listener): InheritedSocket | undefined {
-    const { name, named, options } = listener
-    if (!named) return chooseSocket(sockets, options)
-    const found = sockets.take({ name })
-    if (found !== undefined) return found
-    const { host, port, path: file } = options
-    if (port !== undefined && port > 0) return sockets.take({ host, port }) ?? sockets.take({ port })
-    return this.#listeners.length === 1 && file === undefined ? sockets.take({ kind: 'tcp' }) : undefined
   }
 
   /**
@@ -168,6 +165,16 @@ export class Listeners {
       if (now?.ino === inode) await rm(address.path, { force: true })
     }
   }
+}
+
+/** From systemd or gracer: by name, by address, and a program with one listener takes what there is. */
+export function fromOutside(sockets: InheritedSockets, { name, named, options }: NamedSpec, alone: boolean): InheritedSocket | undefined {
+  if (!named) return chooseSocket(sockets, options)
+  const found = sockets.take({ name })
+  if (found !== undefined) return found
+  const { host, port, path: file } = options
+  if (port !== undefined && port > 0) return sockets.take({ host, port }) ?? sockets.take({ port })
+  return alone && file === undefined ? sockets.take({ kind: 'tcp' }) : undefined
 }
 
 /** From another generation: by name. An address that the new code no longer wants is bound anew; under a front it stays. */

@@ -1,6 +1,9 @@
 /** The version of the words that two generations exchange; see attempt-step.ts and channel.ts. */
 export const protocolVersion = '1'
 
+/** What the control socket is called among the sockets that are handed down. */
+export const controlName = 'gracer-control'
+
 /** What a generation is told by the process that starts it, in GRACER_SUCCESSOR. */
 export interface Mark {
   /** 1 for the first. */

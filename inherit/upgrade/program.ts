@@ -7,16 +7,16 @@ import type { Notifier } from '../notify.ts'
 import type { DrainReport } from '../soft-drain.ts'
 import { attempt, type Successor } from './attempt.ts'
 import type { Channel } from './channel.ts'
-import { controlName, ControlSocket } from './control-socket.ts'
+import { ControlSocket } from './control-socket.ts'
 import { setCurrentProgram } from './current.ts'
 import { drainText } from './drain-text.ts'
 import { askFront } from './front-words.ts'
 import type { Launch } from './launch.ts'
 import type { Listeners } from './listeners.ts'
-import { protocolVersion } from './mark.ts'
+import { controlName, protocolVersion } from './mark.ts'
 import { PidFile } from './pid-file.ts'
 import type { Running } from './serve.ts'
-import type { ServeSettings } from './serve-options.ts'
+import type { ServeSettings, SignalName } from './serve-options.ts'
 import { tellMainPid } from './service-manager.ts'
 import { surviveBrokenOutput } from './broken-output.ts'
 import { onSignals } from './triggers.ts'
@@ -98,11 +98,17 @@ export class Program implements Running {
       const control = this.#control !== undefined && channel?.mark.paths[controlName] === this.#control.path ? sockets.take({ name: controlName, kind: 'unix' }) : undefined
       await listeners.prepare(sockets, channel?.mark, settings.log)
       if (channel !== undefined) await untilTaken(channel)
+      // Before anybody can read the pid of this process from the file.
+      this.#removeSignals = onSignals(settings.signals, {
+        upgrade: (signal) => this.#onUpgradeSignal(signal),
+        leave: (signal) => this.#onLeaveSignal(signal),
+      })
       this.#pidFile?.write()
       await this.#control?.open(control)
       await listeners.accept(channel?.mark)
     } catch (error) {
       setCurrentProgram(undefined)
+      this.#removeSignals()
       listeners.abandon()
       await this.#control?.close(channel === undefined)
       this.#pidFile?.remove()
@@ -113,10 +119,6 @@ export class Program implements Running {
     this.#state = 'serving'
     dismissWitness()
     surviveBrokenOutput()
-    this.#removeSignals = onSignals(settings.signals, {
-      upgrade: (signal) => this.#onUpgradeSignal(signal),
-      leave: (signal) => this.#onLeaveSignal(signal),
-    })
     this.#sayServing()
   }
 
@@ -149,7 +151,13 @@ export class Program implements Running {
     })
   }
 
-  #onLeaveSignal(signal: string): void {
+  #onLeaveSignal(signal: SignalName): void {
+    if (this.#state === 'starting') {
+      // Nothing to drain yet: the signal does what it does to any program.
+      this.#removeSignals()
+      this.#pidFile?.remove()
+      return void process.kill(process.pid, signal)
+    }
     this.#signalled += 1
     if (this.#signalled > 1) {
       this.#parts.settings.log(`${signal} again: what is left is cut`)

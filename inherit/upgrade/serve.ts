@@ -1,3 +1,5 @@
+import { isatty } from 'node:tty'
+
 import { GracerError } from '../gracer-error.ts'
 import { ownSockets } from '../inherited-sockets.ts'
 import type { ListenAddress } from '../listen.ts'
@@ -68,11 +70,15 @@ export async function front(first: ServeOptions | ServeTarget, second?: ServeOpt
   if (ownChannel() === undefined && !runsUnderGracer()) await stayInFront(specsOf(second === undefined ? undefined : (first as ServeTarget), options), settings)
 }
 
-/** gracer starts a backend with a notify descriptor and the release's name. */
+/**
+ * gracer starts a backend with the release's name and a notify descriptor: this process's own, or, behind a wrapper such
+ * as `npm start`, that of the process above, whose variables are still there.
+ */
 function runsUnderGracer(): boolean {
-  return ownSockets().notifyFd !== undefined && ownChannel() === undefined && process.env['GRACER_RELEASE'] !== undefined
+  if (ownChannel() !== undefined || process.env['GRACER_RELEASE'] === undefined) return false
+  return ownSockets().notifyFd !== undefined || process.env['GRACER_NOTIFY_FD'] !== undefined
 }
 
 function onTerminal(): boolean {
-  return process.stdout.isTTY || process.stderr.isTTY || process.stdin.isTTY
+  return [0, 1, 2].some((fd) => isatty(fd))
 }

@@ -52,6 +52,7 @@ describe('serve()', () => {
     await expect(wrong({ signals: { SIGKILL: true } })).rejects.toThrow('SIGUSR2, SIGHUP, SIGTERM, SIGINT')
     await expect(wrong({ front: 'yes' })).rejects.toThrow('must be a boolean, not "yes"')
     await expect(serve({}, quiet)).rejects.toMatchObject({ code: 'serve-options' })
+    await expect(serve({ 'a:b': { port: 0, handler: () => {} } }, quiet)).rejects.toThrow('"a:b" cannot be the name of a listener')
     await expect(serve({ web: { port: 0 } }, quiet)).rejects.toThrow('the listener "web" needs a handler')
     await (await serve(() => {}, quiet)).close()
   })

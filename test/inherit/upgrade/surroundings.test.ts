@@ -75,6 +75,29 @@ test('started inside `current`, or by a path through it, the next generation is 
   }
 }, 40_000)
 
+test('a CommonJS program is the main module in every generation', async () => {
+  const program = await start({
+    command: ['node', 'program.cjs'],
+    prepare: (folder) => {
+      mkdirSync(join(folder, 'node_modules'))
+      symlinkSync(root, join(folder, 'node_modules', 'gracer'))
+      writeFileSync(join(folder, 'program.cjs'), `const { serve } = require('gracer')
+        const { port, control } = JSON.parse(require('node:fs').readFileSync('serve.json', 'utf8'))
+        serve((_request, response) => response.end(JSON.stringify({ main: require.main === module, pid: process.pid })), { port, control })`)
+    },
+  })
+  expect(JSON.parse(await program.get('/'))).toEqual({ main: true, pid: program.child.pid })
+  const pid = await upgraded(program)
+  await settled(program)
+  expect(JSON.parse(await program.get('/'))).toEqual({ main: true, pid })
+}, 40_000)
+
+test('with exit: false the process is left to end by itself, and nothing of serve() holds it', async () => {
+  const program = await start({ serve: { exit: false } })
+  await upgraded(program)
+  expect(await program.exited).toBe(0)
+})
+
 test('the pid file names the process that serves, is never half there, and goes with the last one', async () => {
   const program = await start({ serve: { pidFile: 'pid' } })
   const file = join(program.folder, 'pid')
