@@ -2,7 +2,7 @@
 const [, , module, backend] = process.argv
 const { createFront } = await import(module)
 const visit = {
-  release: 'v1', target: { release: 'v1', host: '127.0.0.1', port: Number(backend), healthy: true }, viaFallback: false, tableNumber: 1, kind: 'request',
+  release: 'v1', target: { release: 'v1', host: '127.0.0.1', port: Number(backend), healthy: true }, viaFallback: false, tableNumber: 1, kind: 'request', assigned: null,
   becomes() {}, onCut() {}, answered() {}, failed() {}, moved() {}, end() {},
 }
 const picker = { pick(request) { request.picked(visit); return { cancel() {} } } }

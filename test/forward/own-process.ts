@@ -15,7 +15,7 @@ export function compileProxy(): string {
   const out = mkdtempSync(join(cache, 'gracer-forward-'))
   onTestFinished(() => rmSync(out, { recursive: true, force: true }))
   writeFileSync(join(out, 'package.json'), '{"type":"module"}')
-  for (const file of ['table.ts', 'visit.ts', ...readdirSync(join(root, 'proxy/forward')).map((name) => `forward/${name}`)]) {
+  for (const file of readdirSync(join(root, 'proxy'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))) {
     const { outputText } = ts.transpileModule(readFileSync(join(root, 'proxy', file), 'utf8'), {
       compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true, rewriteRelativeImportExtensions: true },
     })

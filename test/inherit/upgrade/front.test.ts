@@ -71,6 +71,7 @@ test('kill -9 of the generation: the front starts it again, and who connects mea
   const { pid: next, generation } = await program.self()
   expect(next).not.toBe(pid)
   expect(generation).toBe(2)
+  await until('the front to know it', async () => (await program.describe()).state === 'serving')
   await upgraded(program)
 }, 40_000)
 
