@@ -68,12 +68,17 @@ export class Canary {
     return isFinal(this.#steps.mode)
   }
 
-  /** What the workers tell. Aborts at once where the evidence has reached its limit. */
-  take(events: readonly UnitEvent[], atMs: number): StepsEffect | null {
+  /**
+   * What the workers tell. Aborts at once where the evidence has reached its limit; `worse` is called before the numbers
+   * of that are worked out, which takes milliseconds in which visitors would still be sent there.
+   */
+  take(events: readonly UnitEvent[], atMs: number, worse?: () => void): StepsEffect | null {
     if (this.over) return null
     const before = this.#evidence.counted
     for (const event of events) this.#evidence.add(event)
-    return this.#evidence.counted !== before && isWorse(this.#evidence, this.settings) ? this.look(atMs) : null
+    if (this.#evidence.counted === before || !isWorse(this.#evidence, this.settings)) return null
+    worse?.()
+    return this.look(atMs)
   }
 
   /** To be called about every second, and whenever one wants to know. */

@@ -107,7 +107,7 @@ export class CanaryWatch {
     const judged = this.#judged
     if (judged?.release !== release) return
     judged.dropped += dropped
-    this.#carryOut(judged.canary.take(events, nowMs()))
+    this.#carryOut(judged.canary.take(events, nowMs(), this.#options.goSafe))
   }
 
   /** @throws GracerError, and changes nothing, where there is no canary or the order makes no sense now. */

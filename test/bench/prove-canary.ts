@@ -1,0 +1,86 @@
+import type { AppBehaviour, TrialOptions, TrialResult } from './canary-trial.ts'
+import { canaryTrial } from './canary-trial.ts'
+
+// npm run prove -- canary [fail|slow|crash|healthy|climb|trickle|gap]…: each at full size, with real sockets. Without a name: all.
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+let failures = 0
+
+/** Tells the numbers of a trial, and what of them is not as it must be. */
+function tell(name: string, result: TrialResult, wrong: Record<string, boolean>): void {
+  const { outcome, status, users, requests, canaryUsers, canaryRequests, canaryMs, harmed, failed, lastRoutedMs } = result
+  const bad = Object.entries({ 'a request without a complete reply': failed > 0, 'lost requests': status.lost > 0, violations: status.violations > 0, ...wrong }).filter(([, is]) => is).map(([what]) => what)
+  failures += bad.length
+  say(`${name}: ${outcome.outcome}; ${users} users and ${requests} requests of both arms, ${canaryUsers} users and ${canaryRequests} requests of the canary, within ${canaryMs} ms; `
+    + `${harmed} harmed, ${failed} without a reply, lost ${status.lost}, violations ${status.violations}${lastRoutedMs === null ? '' : `; last request routed there ${lastRoutedMs} ms after the deciding reply`}`)
+  say(`    ${outcome.message}`)
+  for (const what of bad) say(`    WRONG: ${what}`)
+}
+
+const failing = (fail: number, steps: readonly string[], more: Partial<TrialOptions> = {}): Promise<TrialResult> =>
+  canaryTrial({ canary: { fail }, users: 1_000, rate: 400, workers: 2, config: { steps }, ...more })
+const takenBack = (result: TrialResult): Record<string, boolean> => ({ 'not taken back': result.outcome.outcome !== 'failed' || result.exitCode !== 1 })
+
+/** A canary slower by half; each user asks so often a second. */
+async function slower(requestsPerUser: number): Promise<void> {
+  const stable: AppBehaviour = { delayMs: 40 }
+  // 50 requests a user in about the time in which it would be judged; one, by having so many users that none comes twice.
+  const users = requestsPerUser === 1 ? 4_000 : 60
+  const result = await canaryTrial({ stable, canary: { delayMs: 60 }, users, rate: 150, before: 400, config: { steps: ['25% 90s'], latency: { warmUp: '0s' } } })
+  tell(`slower by half, ${requestsPerUser === 1 ? 'one request a user' : 'few users with many requests each'}`, result, takenBack(result))
+}
+
+const proofs: Readonly<Record<string, () => Promise<void>>> = {
+  async fail() {
+    for (const [fail, name] of [[1, 'all'], [0.1, '10%'], [0.02, '2%']] as const) {
+      const result = await failing(fail, ['5% 90s'])
+      tell(`fails ${name} of its requests, at 5%`, result, takenBack(result))
+    }
+  },
+  async gap() {
+    const gaps: number[] = []
+    for (let run = 0; run < 8; run += 1) gaps.push((await failing(1, ['25% 60s'])).lastRoutedMs ?? Infinity)
+    gaps.sort((a, b) => a - b)
+    say(`from the deciding reply to the last request that was routed to the canary, 8 runs at 400 requests a second on two workers: median ${gaps[4]} ms, longest ${gaps.at(-1)} ms`)
+    if ((gaps[4] as number) > 10) failures += 1
+  },
+  async slow() {
+    await slower(1)
+    await slower(50)
+  },
+  async crash() {
+    const result = await canaryTrial({ canary: { crashAfter: 30 }, users: 1_000, rate: 400, workers: 2, config: { steps: ['5% 60s'] } })
+    tell('crashes at its 31st request', result, takenBack(result))
+  },
+  async healthy() {
+    const result = await canaryTrial({ canary: { fail: 0.01 }, stable: { fail: 0.01 }, users: 1_000, rate: 300, workers: 2, before: 400, config: { steps: ['5% 10s', '25% 10s'], latency: { warmUp: '0s' }, onInconclusive: 'promote', maxTime: '15s' } })
+    tell('is as good as the old one (both fail 1%)', result, { 'not promoted': result.outcome.outcome !== 'confirmed' })
+  },
+  async climb() {
+    for (const by of ['header', 'cookie'] as const) {
+      const result = await canaryTrial({
+        canary: {}, users: 1_000, rate: 400, workers: 3, by, config: { steps: ['1% 3s', '5% 3s', '25% 3s', '50% 3s'], minUnits: 0, withinShare: '100%' },
+      })
+      tell(`1,000 users by ${by} over 1, 5, 25, 50 and 100%, three workers`, result, { 'users who were sent back': result.sentBack > 0, 'not promoted': result.outcome.outcome !== 'confirmed' })
+      say(`    ${result.asked.length} requests in all; users sent back: ${result.sentBack}`)
+    }
+  },
+  async trickle() {
+    for (const onInconclusive of ['promote', 'abort'] as const) {
+      const result = await canaryTrial({ canary: {}, users: 30, rate: 1, before: 3, config: { steps: ['20% 5s-20s'], onInconclusive } })
+      tell(`one request a second, onInconclusive ${onInconclusive}`, result, { 'not as it says': result.outcome.outcome !== (onInconclusive === 'promote' ? 'confirmed' : 'failed') })
+      say(`    ${result.outcome.receipt?.canary?.text ?? 'no report'}`)
+    }
+  },
+}
+
+const asked = process.argv.slice(3)
+for (const name of asked.length > 0 ? asked : Object.keys(proofs)) {
+  const proof = proofs[name]
+  if (proof === undefined) {
+    process.stderr.write(`prove canary: expected ${Object.keys(proofs).join(' or ')}, got ${JSON.stringify(name)}\n`)
+    process.exit(2)
+  }
+  await proof()
+}
+process.exitCode = failures === 0 ? 0 : 1
