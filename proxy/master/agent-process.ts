@@ -7,12 +7,16 @@ import { protocolVersion, type FromAgent, type ToAgent } from '../messages.ts'
 
 /** An agent that has said nothing for this long is hung: it is ended, and only then is another started. */
 const silenceMs = 15_000
+/** The same while it has a canary to judge. */
+const judgingSilenceMs = 5_000
 const soonMs = 2_000
 const slowestRestartMs = 5_000
 /** What an agent that is told to end may take. */
 const endMs = 2_000
 
 export interface AgentProcessOptions {
+  /** Something is on trial that only it can judge. */
+  readonly isJudging: () => boolean
   /** The agent program and its arguments; the master knows no more of it. */
   readonly entry: string
   readonly args: readonly string[]
@@ -230,8 +234,9 @@ export class AgentProcess {
   }
 
   #endSilent(): void {
-    if (this.#child === null || performance.now() - this.#lastWord < silenceMs) return
-    this.#options.log.error('agent.silent', { agentPid: this.#child.pid, seconds: silenceMs / 1000 })
+    const mostMs = this.#options.isJudging() ? judgingSilenceMs : silenceMs
+    if (this.#child === null || performance.now() - this.#lastWord < mostMs) return
+    this.#options.log.error('agent.silent', { agentPid: this.#child.pid, seconds: mostMs / 1000 })
     // The exit that follows starts the next one.
     this.#child.kill('SIGKILL')
     this.#lastWord = performance.now()

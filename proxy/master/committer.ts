@@ -84,6 +84,11 @@ export class Committer {
     this.#times = times
   }
 
+  /** A canary is in the table, which only the agent can judge. */
+  get hasSafeRoute(): boolean {
+    return this.#safe.size > 0
+  }
+
   get flipping(): boolean {
     return this.#flip !== null
   }

@@ -129,6 +129,7 @@ export class Master {
       answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.servingPids(), startedAt: this.#startedAt, restarts: { workers: this.#workers.restarts, agent: this.#agent.restarts } }),
     })
     this.#agent = new AgentProcess({
+      isJudging: () => this.#committer.hasSafeRoute,
       entry: options.installation.agentEntry,
       args: options.agentArgs,
       logFile: options.logFile,
