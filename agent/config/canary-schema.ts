@@ -92,9 +92,6 @@ const canaryShape = {
 
 export const canaryKey = group(canaryShape, 'A new release is tried on a share of the visitors before everybody gets it.')
 
-/** For the names of known keys in errors. */
-export const canaryKeys = { canary: canaryShape, 'canary.latency': latencyKeys, 'canary.override': overrideKeys }
-
 type CanaryValues = z.output<typeof canaryKey>
 
 export function completeCanary(values: CanaryValues): CanaryConfig {

@@ -44,7 +44,18 @@ export function group<Shape extends z.ZodRawShape>(shape: Shape, description: st
 export const pathText = 'a path, as a string that is not empty'
  
 export const noNul = /^[^\u0000]+$/
+export const commandsText = 'a command as an array of strings, such as ["npm", "ci"], or a list of those; a line for a shell is ["sh", "-c", "…"]'
 export const commandText = 'the program and its arguments as an array of strings, such as ["node", "server.mjs"]'
 // RFC 9110, 5.6.2 (token) and 5.5 (field values).
 export const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 export const fieldValue = /^(?:[\u0021-\u007e\u0080-\u00ff](?:[\t\u0020-\u007e\u0080-\u00ff]*[\u0021-\u007e\u0080-\u00ff])?)?$/
+
+/** One command, or several in order; always several once read. */
+export function commands(description: string) {
+  const word = z.string({ error: commandsText }).regex(/^[^\u0000]*$/, { error: commandsText })
+  const command = z.array(word, { error: commandsText }).min(1, { error: commandsText }).refine((words) => words[0] !== '', { error: commandsText })
+  return z
+    .union([z.array(command), command], { error: commandsText })
+    .transform((value) => (typeof value[0] === 'string' ? [value as string[]] : (value as string[][])))
+    .meta({ description })
+}

@@ -1,15 +1,19 @@
 import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import type { z } from 'zod'
 import { GracerError } from '../../inherit/gracer-error.ts'
-import { completeCanary } from './canary-schema.ts'
+import { matchesAll, type Match } from '../../proxy/match.ts'
 import { readEnvFile } from './env-file.ts'
 import { crossProblems } from './cross-problems.ts'
 import { findConfig } from './find-config.ts'
 import { parseJsonText } from './json-text.ts'
-import { invalidConfig, problemsFrom } from './problems.ts'
+import { invalidConfig, pathText, problemsFrom } from './problems.ts'
 import type { ConfigProblem } from './problems.ts'
-import { fileSchema, laterKeys } from './schema.ts'
-import type { FileValues } from './schema.ts'
+import { flatKeys, flatSchema, servicesSchema } from './schema.ts'
+import type { TopValues } from './schema.ts'
+import { completeService } from './service-config.ts'
+import type { ServiceValues } from './service-schema.ts'
+import { problemsBetween } from './services-together.ts'
 import type { Config } from './types.ts'
 
 /** What flags say, as text from the command line. They win over the file; paths are relative to `cwd`. */
@@ -49,22 +53,70 @@ export function loadConfig(options: LoadOptions): Config {
 
   const problems: ConfigProblem[] = []
   const origins = new Map<string, Origin>()
-  const merged = mergeFlags(withoutLaterKeys(raw, problems), options.overrides ?? {}, origins)
-  const parsed = fileSchema.safeParse(merged)
-  if (!parsed.success) {
-    const found = problemsFrom(parsed.error.issues, merged)
+  const overrides = options.overrides ?? {}
+  const form = isObject(raw) && Object.hasOwn(raw, 'services') ? 'services' : 'flat'
+  const merged = mergeFlags(form === 'flat' ? raw : withoutFlatKeys(raw, overrides, problems), overrides, origins)
+  const parsed = form === 'flat' ? parseFlat(merged) : parseServices(merged)
+  if (parsed.issues.length > 0) {
+    const found = problemsFrom(parsed.issues, merged)
     problems.push(...found.map((problem) => (origins.get(problem.path) === 'flag' ? { ...problem, path: `--${problem.path}` } : problem)))
   }
-  else problems.push(...crossProblems(parsed.data))
-  if (problems.length > 0 || !parsed.success) throw invalidConfig(source, problems)
-  const envFile = parsed.data.envFile === null ? null : resolve(base, parsed.data.envFile)
-  if (envFile !== null) readEnvFile(envFile)
+  for (const { name, values } of parsed.values?.services ?? []) problems.push(...crossProblems(values, form === 'flat' ? '' : `${pathText(['services', name])}.`))
+  if (problems.length > 0 || parsed.values === null) throw invalidConfig(source, problems)
 
-  const flagReleases = options.overrides?.releases
-  const releases = flagReleases !== undefined ? resolve(options.cwd, flagReleases) : releasesFolder(parsed.data.releases, base)
-  const config = freezeDeep(completed(parsed.data, { file, base, releases, envFile }))
+  const { top, services } = parsed.values
+  const completed = services.map(({ name, match, values }) => {
+    const flag = overrides.releases
+    const releases = flag !== undefined ? resolve(options.cwd, flag) : form === 'flat' ? releasesFolder(values.releases, base) : ownReleases(name, values.releases, base)
+    return completeService(values, { name, match, releases, base })
+  })
+  const config = freezeDeep<Config>({
+    file, base, listen: top.listen, workers: top.workers, front: { trustProxy: top.trustProxy, idleMs: top.limits.idle }, log: top.log, form, services: completed,
+  })
+  checkTogether(config, source)
+  checkEnvFiles(config, source)
   originsByConfig.set(config, origins)
   return config
+}
+
+interface Parsed {
+  readonly top: TopValues
+  readonly services: readonly { readonly name: string; readonly match: Match; readonly values: ServiceValues }[]
+}
+
+type ParseResult = { readonly values: Parsed | null; readonly issues: readonly z.core.$ZodIssue[] }
+
+function parseFlat(merged: unknown): ParseResult {
+  const parsed = flatSchema.safeParse(merged)
+  if (!parsed.success) return { values: null, issues: parsed.error.issues }
+  return { values: { top: parsed.data, services: [{ name: 'default', match: matchesAll, values: parsed.data }] }, issues: [] }
+}
+
+function parseServices(merged: unknown): ParseResult {
+  const parsed = servicesSchema.safeParse(merged)
+  if (!parsed.success) return { values: null, issues: parsed.error.issues }
+  const services = Object.entries(parsed.data.services).map(([name, values]) => ({ name, match: { host: values.host, path: values.path }, values }))
+  return { values: { top: parsed.data, services }, issues: [] }
+}
+
+/** What no service can be wrong about alone. @throws GracerError 'config-invalid' */
+function checkTogether(config: Config, source: string): void {
+  const problems = problemsBetween(config.services)
+  if (problems.length > 0) throw invalidConfig(source, problems)
+}
+
+/** @throws GracerError as readEnvFile, where one is bad; 'config-invalid' with all of them where several are. */
+function checkEnvFiles(config: Config, source: string): void {
+  const failed = config.services.flatMap(({ name, envFile }) => {
+    try {
+      if (envFile !== null) readEnvFile(envFile)
+      return []
+    } catch (error) {
+      return [{ path: config.form === 'flat' ? 'envFile' : pathText(['services', name, 'envFile']), error: error as Error }]
+    }
+  })
+  if (failed.length === 1) throw failed[0]?.error
+  if (failed.length > 1) throw invalidConfig(source, failed.map(({ path, error }) => ({ path, message: error.message })))
 }
 
 function readFile(file: string): unknown {
@@ -85,23 +137,31 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function withoutLaterKeys(raw: unknown, problems: ConfigProblem[]): unknown {
+/** Beside `services` nothing stands at the top that belongs to one service: it would be anybody's guess to which. */
+function withoutFlatKeys(raw: unknown, overrides: ConfigOverrides, problems: ConfigProblem[]): unknown {
   if (!isObject(raw)) return raw
-  for (const key of laterKeys) {
-    if (Object.hasOwn(raw, key)) problems.push({ path: key, message: 'not supported by this version of gracer' })
-  }
-  return Object.fromEntries(Object.entries(raw).filter(([key]) => !laterKeys.includes(key)))
+  const flat = flatKeys.filter((key) => Object.hasOwn(raw, key))
+  for (const key of flat) problems.push({ path: key, message: `stands beside "services" and belongs to one service; write it as ${JSON.stringify(`services.NAME.${key}`)}` })
+  if (overrides.releases !== undefined) problems.push({ path: '--releases', message: 'is for one service, and the config has "services"; write "services.NAME.releases"' })
+  if (overrides.command !== undefined) problems.push({ path: '-- CMD', message: 'is for one service, and the config has "services"; write "services.NAME.command"' })
+  return Object.fromEntries(Object.entries(raw).filter(([key]) => !flat.includes(key)))
 }
 
 function mergeFlags(raw: unknown, overrides: ConfigOverrides, origins: Map<string, Origin>): unknown {
   if (!isObject(raw)) return raw
-  for (const [key, value] of Object.entries(raw)) {
-    origins.set(key, 'file')
-    if (isObject(value)) for (const inner of Object.keys(value)) origins.set(`${key}.${inner}`, 'file')
-  }
-  const flags = Object.entries(overrides).filter(([, value]) => value !== undefined)
+  noteOrigins(raw, [], origins)
+  const flags = Object.entries(overrides).filter(([key, value]) => value !== undefined && !(Object.hasOwn(raw, 'services') && flatKeys.includes(key)))
   for (const [key] of flags) origins.set(key, 'flag')
   return Object.fromEntries([...Object.entries(raw), ...flags])
+}
+
+/** Down to the keys of a service's groups. */
+function noteOrigins(values: Record<string, unknown>, path: readonly string[], origins: Map<string, Origin>): void {
+  for (const [key, value] of Object.entries(values)) {
+    const here = [...path, key]
+    origins.set(pathText(here), 'file')
+    if (isObject(value) && here.length < 4) noteOrigins(value, here, origins)
+  }
 }
 
 function releasesFolder(named: string | null | undefined, base: string): string | null {
@@ -111,58 +171,9 @@ function releasesFolder(named: string | null | undefined, base: string): string 
   return statSync(usual, { throwIfNoEntry: false })?.isDirectory() === true ? usual : null
 }
 
-interface Resolved {
-  readonly file: string | null
-  readonly base: string
-  readonly releases: string | null
-  readonly envFile: string | null
-}
-
-function completed(values: FileValues, resolved: Resolved): Config {
-  return {
-    file: resolved.file,
-    base: resolved.base,
-    listen: values.listen,
-    workers: values.workers,
-    front: { trustProxy: values.trustProxy, idleMs: values.limits.idle },
-    log: values.log,
-    services: [
-      {
-        name: 'default',
-        releases: resolved.releases,
-        command: values.command,
-        socket: values.socket,
-        env: new Map(Object.entries(values.env)),
-        envFile: resolved.envFile,
-        keep: values.keep,
-        settleMs: values.settle,
-        health: {
-          path: values.health.path,
-          host: values.health.host,
-          headers: new Map(Object.entries(values.health.headers)),
-          expect: values.health.expect,
-          intervalMs: values.health.interval,
-          timeoutMs: values.health.timeout,
-          successes: values.health.successes,
-          deadlineMs: values.health.deadline,
-        },
-        drain: {
-          timeoutMs: values.drain.timeout,
-          streamsMs: values.drain.streams,
-          upgradedMs: values.drain.upgraded,
-          spreadMs: values.drain.spread,
-          stopMs: values.drain.stop,
-        },
-        bakeMs: values.bake,
-        onCrashLoop: values.onCrashLoop,
-        canary: completeCanary(values.canary),
-        overlap: values.overlap,
-        hooks: { prepare: values.hooks.prepare, release: values.hooks.release, confirmed: values.hooks.confirmed, timeoutMs: values.hooks.timeout },
-        ports: new Map(Object.entries(values.ports)),
-        hold: { timeoutMs: values.hold.timeout, max: values.hold.max },
-      },
-    ],
-  }
+/** Among several services each has a folder of its own, made where it is missing. */
+function ownReleases(name: string, named: string | null | undefined, base: string): string | null {
+  return named === null ? null : resolve(base, named ?? join('releases', name))
 }
 
 /** Freezes plain objects and arrays all the way down; Maps are read-only by their type. */

@@ -31,12 +31,25 @@ export function problemsFrom(issues: readonly z.core.$ZodIssue[], raw: unknown):
 }
 
 function unknownKey(parents: readonly string[], key: string): string {
-  const known = knownKeys.get(parents.join('.')) ?? []
+  const here = groupOf(parents)
+  const known = knownKeys.get(here) ?? []
+  const elsewhere = placesOf(key, here, parents)
+  if (elsewhere.length > 0) return `unknown key here; did you mean ${elsewhere.join(' or ')}?`
   const near = nearest(key, known)
-  if (near !== undefined) return `unknown key; did you mean ${JSON.stringify(near)}?`
-  const elsewhere = [...knownKeys].find(([group, keys]) => group !== parents.join('.') && keys.includes(key))
-  if (elsewhere !== undefined) return `unknown key here; did you mean ${elsewhere[0] === '' ? `"${key}" at the top` : `"${elsewhere[0]}.${key}"`}?`
-  return `unknown key; expected one of ${known.join(', ')}`
+  return near === undefined ? `unknown key; expected one of ${known.join(', ')}` : `unknown key; did you mean ${JSON.stringify(near)}?`
+}
+
+/** Where else a key of this name stands: of a service that is named, in the same service before the top. */
+function placesOf(key: string, here: string, [services, service]: readonly string[]): string[] {
+  const groups = [...knownKeys.keys()].filter((group) => group !== here && knownKeys.get(group)?.includes(key) === true)
+  const name = services === 'services' && service !== undefined ? service : null
+  const own = groups.filter((group) => (name === null ? !group.startsWith('services.*.') : group.startsWith('services.*')))
+  return (own.length > 0 ? own : groups.slice(0, 1)).map((group) => (group === '' ? `"${key}" at the top` : `"${group.replace('*', name ?? 'NAME')}.${key}"`))
+}
+
+/** The name in knownKeys of the group at this path. */
+function groupOf(path: readonly string[]): string {
+  return (path[0] === 'services' && path.length > 1 ? ['services', '*', ...path.slice(2)] : path).join('.')
 }
 
 /** ['command', 0] is 'command[0]'; a key that is no plain word is quoted. */
@@ -62,7 +75,8 @@ function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
 function shown(path: readonly PropertyKey[], value: unknown): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
-  const secret = path[0] === 'env' || path[1] === 'headers'
+  const own = path[0] === 'services' ? path.slice(2) : path
+  const secret = own[0] === 'env' || own[1] === 'headers'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : 'an array'
   if (typeof value === 'object') return 'an object'
   if (secret) return `a ${typeof value} (not shown)`

@@ -1,69 +1,14 @@
 import { z } from 'zod'
-import { canaryKey, canaryKeys } from './canary-schema.ts'
 import { defaults } from './defaults.ts'
-import { durationPattern, formatDuration, longestDurationMs, parseDuration, parseExpect, parseListen } from './units.ts'
+import { duration, group, oneOf, whole, yesOrNo } from './kinds.ts'
+import { hostPattern, pathPrefix } from './match-schema.ts'
+import { serviceKeys } from './service-schema.ts'
+import { parseListen } from './units.ts'
 
 /**
  * What gracer.json may contain. Each message says only what was expected: problems.ts puts the path before it and
  * what came behind it. The defaults stand in defaults.ts; the JSON schema in docs/ is generated from this.
  */
-
-function duration(description: string, leastMs = 1) {
-  const expected = `a duration from ${formatDuration(leastMs)} to ${formatDuration(longestDurationMs)} with its unit, such as "250ms", "30s", "2m" or "1h"`
-  return z
-    .string({ error: expected })
-    .regex(durationPattern, { error: expected, abort: true })
-    .transform((text, context) => {
-      const ms = parseDuration(text)
-      if (ms !== undefined && ms >= leastMs && ms <= longestDurationMs) return ms
-      context.addIssue(expected)
-      return z.NEVER
-    })
-    .meta({ description })
-}
-
-function whole(least: number, most: number, description: string) {
-  const expected = `a whole number from ${least} to ${most}`
-  return z.int({ error: expected }).min(least, { error: expected }).max(most, { error: expected }).meta({ description })
-}
-
-function yesOrNo(description: string) {
-  return z.boolean({ error: 'true or false' }).meta({ description })
-}
-
-function oneOf<const Names extends readonly [string, ...string[]]>(names: Names, description: string) {
-  return z.enum(names, { error: names.map((name) => JSON.stringify(name)).join(' or ') }).meta({ description })
-}
-
-function text(expected: string, pattern: RegExp, description: string) {
-  return z.string({ error: expected }).regex(pattern, { error: expected, abort: true }).meta({ description })
-}
-
-function group<Shape extends z.ZodRawShape>(shape: Shape, description: string) {
-  return z
-    .strictObject(shape, { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) })
-    .prefault({} as never)
-    .meta({ description })
-}
-
-const pathText = 'a path, as a string that is not empty'
- 
-const noNul = /^[^\u0000]+$/
-const commandsText = 'a command as an array of strings, such as ["npm", "ci"], or a list of those; a line for a shell is ["sh", "-c", "…"]'
-const commandText = 'the program and its arguments as an array of strings, such as ["node", "server.mjs"]'
-// RFC 9110, 5.6.2 (token) and 5.5 (field values).
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const fieldValue = /^(?:[\u0021-\u007e\u0080-\u00ff](?:[\t\u0020-\u007e\u0080-\u00ff]*[\u0021-\u007e\u0080-\u00ff])?)?$/
-
-/** One command, or several in order; always several once read. */
-function commands(description: string) {
-  const word = z.string({ error: commandsText }).regex(/^[^\u0000]*$/, { error: commandsText })
-  const command = z.array(word, { error: commandsText }).min(1, { error: commandsText }).refine((words) => words[0] !== '', { error: commandsText })
-  return z
-    .union([z.array(command), command], { error: commandsText })
-    .transform((value) => (typeof value[0] === 'string' ? [value as string[]] : (value as string[][])))
-    .meta({ description })
-}
 
 const limits = {
   idle: duration('A keep-alive connection of a client without a request is closed after this.').prefault(defaults.limits.idle),
@@ -72,53 +17,6 @@ const limits = {
 const log = {
   level: oneOf(['debug', 'info', 'warn', 'error'], 'What gracer itself logs.').prefault(defaults.log.level),
   access: yesOrNo('One line for every request.').prefault(defaults.log.access),
-}
-
-const health = {
-  path: text('a path that begins with "/", or null', /^\/[\u0021-\u007e]*$/, 'What is asked for. Without it: below 500 on "/" is healthy.').nullable().prefault(defaults.health.path),
-  host: text('a host name, with or without a port', /^[A-Za-z0-9.:_[\]-]{1,255}$/, 'The Host header of a probe.').prefault(defaults.health.host),
-  headers: z
-    .record(
-      z.string().regex(token, { error: 'a header name' }),
-      z.string({ error: 'the header\'s value as a string' }).regex(fieldValue, { error: 'a header value without control characters or spaces at its ends' }),
-      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
-    )
-    .meta({ description: 'More headers of a probe.' })
-    .prefault({}),
-  expect: z
-    .string({ error: 'status codes from 200 to 599, such as "200-299" or "200,204,300-399"' })
-    .transform((written, context) => {
-      const ranges = parseExpect(written)
-      if (ranges !== undefined) return ranges
-      context.addIssue('status codes from 200 to 599, such as "200-299" or "200,204,300-399"')
-      return z.NEVER
-    })
-    .meta({ description: 'Status codes that mean healthy.' })
-    .prefault(defaults.health.expect),
-  interval: duration('Between two probes, once the first quick tries are over.').prefault(defaults.health.interval),
-  timeout: duration('One probe has failed after this.').prefault(defaults.health.timeout),
-  successes: whole(1, 100, 'So many probes in a row must succeed.').prefault(defaults.health.successes),
-  deadline: duration('A release that is not healthy by then has failed; counted from its start.').prefault(defaults.health.deadline),
-}
-
-const drain = {
-  timeout: duration('Requests still in flight on the old release are cut after this.').prefault(defaults.drain.timeout),
-  streams: duration('Event streams are ended after this.', 0).prefault(defaults.drain.streams),
-  upgraded: duration('WebSockets get a close frame after this.', 0).prefault(defaults.drain.upgraded),
-  spread: duration('Streams and WebSockets are ended spread over this time.', 0).prefault(defaults.drain.spread),
-  stop: duration('SIGTERM to SIGKILL.').prefault(defaults.drain.stop),
-}
-
-const hold = {
-  timeout: duration('A request waits so long for a backend that is restarting, then gets 503.').prefault(defaults.hold.timeout),
-  max: whole(0, 100_000, 'So many requests wait at most, over all workers.').prefault(defaults.hold.max),
-}
-
-const hooks = {
-  prepare: commands('Before the first boot of a build: npm ci, a build step. Failure fails the deploy.').prefault([]),
-  release: commands('Once for a build, before its first boot, while the old release serves: migrations. Failure fails the deploy.').prefault([]),
-  confirmed: commands('After the bake. Failure is a warning.').prefault([]),
-  timeout: duration('Each command is ended after this.').prefault(defaults.hooks.timeout),
 }
 
 const top = {
@@ -137,52 +35,52 @@ const top = {
   trustProxy: yesOrNo('Whether X-Forwarded-* of whoever connects are believed.').prefault(defaults.trustProxy),
   limits: group(limits, 'Limits of the public port.'),
   log: group(log, 'What is logged.'),
-  releases: text(`${pathText}, or null`, noNul, 'The folder watched for drops; relative to this file.').nullable().optional(),
-  command: z
-    .array(z.string({ error: 'a string' }).regex(/^[^\u0000]*$/, { error: 'a string without NUL' }), { error: commandText })  
-    .min(1, { error: commandText, abort: true })
-    .refine((words) => words[0] !== '', { error: 'a program as its first string' })
-    .nullable()
-    .meta({ description: 'What boots a release, in its folder. Without it: inferred from what lies there.' })
-    .prefault(defaults.command),
-  socket: oneOf(['auto', 'inherit', 'port'], 'How the backend gets its socket.').prefault(defaults.socket),
-  env: z
-    .record(
-      z.string().regex(/^(?!GRACER_|LISTEN_(?:FDS|PID|FDNAMES)$)[A-Za-z_][A-Za-z0-9_.-]*$/, { error: 'the name of a variable (those of gracer, GRACER_* and LISTEN_*, are not yours to set)' }),
-      z.string({ error: 'a string' }).regex(/^[^\u0000]*$/, { error: 'a string without NUL' }),  
-      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
-    )
-    .meta({ description: 'More variables for the backend.' })
-    .prefault({}),
-  envFile: text(`${pathText}, or null`, noNul, 'KEY=value lines for the backend, read before env; relative to this file.').nullable().prefault(defaults.envFile),
-  keep: whole(1, 1000, 'How many releases are kept beside the live one.').prefault(defaults.keep),
-  settle: duration('A drop in which nothing has changed for so long is taken for whole.').prefault(defaults.settle),
-  health: group(health, 'When a release is healthy.'),
-  drain: group(drain, 'How the old release is let go.'),
-  bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),
-  onCrashLoop: oneOf(['hold', 'rollback'], 'What to do when a confirmed release crashes again and again.').prefault(defaults.onCrashLoop),
-  canary: canaryKey,
-  hold: group(hold, 'Requests while nothing can answer.'),
-  overlap: yesOrNo('Whether old and new release may run beside each other. false: the old one ends before the new one boots.').prefault(defaults.overlap),
-  hooks: group(hooks, 'Commands around a deploy, run in the build\'s folder.'),
-  ports: z
-    .record(
-      z.string().regex(/^(?!(?:PORT|HOST)$|GRACER_|LISTEN_)[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of a variable (PORT and HOST, GRACER_* and LISTEN_* are not yours to set)' }),
-      z.union([z.literal('auto'), z.int().min(1).max(65_535)], { error: '"auto", or a port number where "overlap" is false' }),
-      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
-    )
-    .meta({ description: 'More ports of the backend, by the variable that tells it the number. "auto": a free one for each release.' })
-    .prefault({}),
 }
 
-export const fileSchema = z.strictObject(top, { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) })
+/** Where a service stands among several: what it answers to, and its own keys. */
+const entryKeys = { host: hostPattern, path: pathPrefix, ...serviceKeys }
 
-export type FileValues = z.output<typeof fileSchema>
+const services = z
+  .record(
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, { error: 'the name of a service: letters, digits, ".", "_" and "-", at most 64' }),
+    object(entryKeys),
+    { error: (issue) => (issue.code === 'invalid_type' ? 'an object of services by their names, { "api": { … } }' : undefined) },
+  )
+  .refine((entries) => Object.keys(entries).length > 0, { error: 'at least one service' })
+  .meta({ description: 'Several apps behind one port, by name. The keys of a service then stand here and not at the top.' })
 
-/** Keys of the design that this version refuses, rather than ignoring them in silence. */
-export const laterKeys: readonly string[] = ['services']
+function object<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) })
+}
 
-/** The known keys of each group; '' is the top. */
-export const knownKeys: ReadonlyMap<string, readonly string[]> = new Map(
-  Object.entries({ '': top, limits, log, health, drain, hold, hooks, ...canaryKeys }).map(([name, shape]) => [name, Object.keys(shape).filter((key) => key !== '$schema')]),
-)
+/** One service, `default`, whose keys stand at the top. */
+export const flatSchema = object({ ...top, ...serviceKeys })
+export const servicesSchema = object({ ...top, services })
+/** Either of the two, for editors. */
+export const fileSchema = object({ ...top, ...serviceKeys, services: services.optional() })
+
+export type TopValues = Omit<z.output<typeof servicesSchema>, 'services'>
+
+/** The known keys of each group, by its path; '' is the top, `services.*` any service. */
+export const knownKeys: ReadonlyMap<string, readonly string[]> = new Map([
+  ...groupsOf({ ...top, ...serviceKeys, services }, ''),
+  ...groupsOf(entryKeys, 'services.*'),
+])
+
+/** The keys at the top that belong to one service. */
+export const flatKeys: readonly string[] = Object.keys(serviceKeys)
+
+function groupsOf(shape: z.core.$ZodShape, path: string): [string, readonly string[]][] {
+  const inner = Object.entries(shape).flatMap(([key, schema]) => {
+    const found = shapeOf(schema)
+    return found === null ? [] : groupsOf(found, path === '' ? key : `${path}.${key}`)
+  })
+  return [[path, Object.keys(shape).filter((key) => key !== '$schema')], ...inner]
+}
+
+/** The keys of a group, with or without a default. */
+function shapeOf(schema: z.core.$ZodType): z.core.$ZodShape | null {
+  if (schema instanceof z.ZodObject) return schema.shape
+  const { innerType } = schema._zod.def as { innerType?: z.core.$ZodType }
+  return innerType === undefined ? null : shapeOf(innerType)
+}

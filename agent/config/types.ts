@@ -1,3 +1,4 @@
+import type { Match } from '../../proxy/match.ts'
 import type { CanaryConfig } from './canary.ts'
 
 /**
@@ -13,6 +14,8 @@ export interface Config {
   readonly workers: number
   readonly front: FrontConfig
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly access: boolean }
+  /** flat: one service, `default`, whose keys stand at the top. */
+  readonly form: 'flat' | 'services'
   readonly services: readonly ServiceConfig[]
 }
 
@@ -25,6 +28,7 @@ export interface FrontConfig {
 
 export interface ServiceConfig {
   readonly name: string
+  readonly match: Match
   /** Folder that is watched for drops (absolute); null: none. */
   readonly releases: string | null
   /** null: inferred from what lies in the release's folder. */

@@ -34,9 +34,10 @@ it('gives the defaults of the design where there is no file', () => {
     workers: 1,
     front: { trustProxy: false, idleMs: 75_000 },
     log: { level: 'info', access: false },
+    form: 'flat',
     services: [
       {
-        name: 'default', releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, settleMs: 3_000,
+        name: 'default', match: { host: null, path: '/' }, releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, settleMs: 3_000,
         health: { path: null, host: 'localhost', headers: new Map(), expect: [{ from: 200, to: 299 }], intervalMs: 250, timeoutMs: 2_000, successes: 2, deadlineMs: 60_000 },
         drain: { timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000, stopMs: 10_000 },
         bakeMs: 20_000, onCrashLoop: 'hold', canary: canaryConfigDefault, hold: { timeoutMs: 10_000, max: 1_000 },
@@ -60,7 +61,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   const config = loadConfig({ cwd })
   expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, idleMs: 5_000 }, log: { level: 'debug', access: true } })
   expect(only(config)).toEqual({
-    name: 'default', releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, settleMs: 1_000,
+    name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, settleMs: 1_000,
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },
     drain: { timeoutMs: 1_000, streamsMs: 0, upgradedMs: 2_000, spreadMs: 0, stopMs: 3_000 }, bakeMs: 0, onCrashLoop: 'rollback', canary: canaryConfigDefault, hold: { timeoutMs: 4_000, max: 0 },
     overlap: false, ports: new Map<string, unknown>([['METRICS_PORT', 'auto'], ['ADMIN_PORT', 9_100]]),
@@ -133,12 +134,6 @@ it('names the nearest known key for one it does not know', () => {
   })
 })
 
-it('refuses by name what belongs to a later version, rather than ignoring it', () => {
-  const found = problems({ services: {}, canary: {} })
-  expect(Object.keys(found).sort()).toEqual(['services'])
-  for (const message of Object.values(found)) expect(message).toContain('not supported by this version')
-})
-
 it('keeps within the bounds of every value', () => {
   const bad: unknown[] = [
     { workers: 0 }, { workers: 1.5 }, { workers: '2' }, { settle: '0s' }, { settle: '25h' }, { bake: '-1s' }, { keep: 0 }, { hold: { max: -1 } }, { hold: { timeout: '0ms' } },
@@ -207,7 +202,7 @@ it('describes the config in full with the origin of each value, and hides what m
   expect(JSON.stringify(lines)).not.toContain('hunter2')
   const described = new Set(lines.map(({ key }) => key.split('.')[0]))
   const { properties } = JSON.parse(configJsonSchema()) as { properties: Record<string, unknown> }
-  expect(Object.keys(properties).filter((key) => !described.has(key))).toEqual(['$schema'])
+  expect(Object.keys(properties).filter((key) => !described.has(key))).toEqual(['$schema', 'services'])
 })
 
 it('ships a JSON schema that is what the code says', () => {

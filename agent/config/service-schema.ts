@@ -1,0 +1,98 @@
+import { z } from 'zod'
+import { canaryKey } from './canary-schema.ts'
+import { defaults } from './defaults.ts'
+import { commands, commandText, duration, fieldValue, group, noNul, oneOf, pathText, text, token, whole, yesOrNo } from './kinds.ts'
+import { parseExpect } from './units.ts'
+
+/**
+ * The keys of one service, as they stand at the top of a flat gracer.json and within each entry of `services`.
+ * A key is added here, with its default in defaults.ts; what becomes of it stands in service-config.ts.
+ */
+
+const health = {
+  path: text('a path that begins with "/", or null', /^\/[\u0021-\u007e]*$/, 'What is asked for. Without it: below 500 on "/" is healthy.').nullable().prefault(defaults.health.path),
+  host: text('a host name, with or without a port', /^[A-Za-z0-9.:_[\]-]{1,255}$/, 'The Host header of a probe.').prefault(defaults.health.host),
+  headers: z
+    .record(
+      z.string().regex(token, { error: 'a header name' }),
+      z.string({ error: 'the header\'s value as a string' }).regex(fieldValue, { error: 'a header value without control characters or spaces at its ends' }),
+      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
+    )
+    .meta({ description: 'More headers of a probe.' })
+    .prefault({}),
+  expect: z
+    .string({ error: 'status codes from 200 to 599, such as "200-299" or "200,204,300-399"' })
+    .transform((written, context) => {
+      const ranges = parseExpect(written)
+      if (ranges !== undefined) return ranges
+      context.addIssue('status codes from 200 to 599, such as "200-299" or "200,204,300-399"')
+      return z.NEVER
+    })
+    .meta({ description: 'Status codes that mean healthy.' })
+    .prefault(defaults.health.expect),
+  interval: duration('Between two probes, once the first quick tries are over.').prefault(defaults.health.interval),
+  timeout: duration('One probe has failed after this.').prefault(defaults.health.timeout),
+  successes: whole(1, 100, 'So many probes in a row must succeed.').prefault(defaults.health.successes),
+  deadline: duration('A release that is not healthy by then has failed; counted from its start.').prefault(defaults.health.deadline),
+}
+
+const drain = {
+  timeout: duration('Requests still in flight on the old release are cut after this.').prefault(defaults.drain.timeout),
+  streams: duration('Event streams are ended after this.', 0).prefault(defaults.drain.streams),
+  upgraded: duration('WebSockets get a close frame after this.', 0).prefault(defaults.drain.upgraded),
+  spread: duration('Streams and WebSockets are ended spread over this time.', 0).prefault(defaults.drain.spread),
+  stop: duration('SIGTERM to SIGKILL.').prefault(defaults.drain.stop),
+}
+
+const hold = {
+  timeout: duration('A request waits so long for a backend that is restarting, then gets 503.').prefault(defaults.hold.timeout),
+  max: whole(0, 100_000, 'So many requests wait at most, over all workers.').prefault(defaults.hold.max),
+}
+
+const hooks = {
+  prepare: commands('Before the first boot of a build: npm ci, a build step. Failure fails the deploy.').prefault([]),
+  release: commands('Once for a build, before its first boot, while the old release serves: migrations. Failure fails the deploy.').prefault([]),
+  confirmed: commands('After the bake. Failure is a warning.').prefault([]),
+  timeout: duration('Each command is ended after this.').prefault(defaults.hooks.timeout),
+}
+
+export const serviceKeys = {
+  releases: text(`${pathText}, or null`, noNul, 'The folder watched for drops; relative to this file.').nullable().optional(),
+  command: z
+    .array(z.string({ error: 'a string' }).regex(/^[^\u0000]*$/, { error: 'a string without NUL' }), { error: commandText })  
+    .min(1, { error: commandText, abort: true })
+    .refine((words) => words[0] !== '', { error: 'a program as its first string' })
+    .nullable()
+    .meta({ description: 'What boots a release, in its folder. Without it: inferred from what lies there.' })
+    .prefault(defaults.command),
+  socket: oneOf(['auto', 'inherit', 'port'], 'How the backend gets its socket.').prefault(defaults.socket),
+  env: z
+    .record(
+      z.string().regex(/^(?!GRACER_|LISTEN_(?:FDS|PID|FDNAMES)$)[A-Za-z_][A-Za-z0-9_.-]*$/, { error: 'the name of a variable (those of gracer, GRACER_* and LISTEN_*, are not yours to set)' }),
+      z.string({ error: 'a string' }).regex(/^[^\u0000]*$/, { error: 'a string without NUL' }),  
+      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
+    )
+    .meta({ description: 'More variables for the backend.' })
+    .prefault({}),
+  envFile: text(`${pathText}, or null`, noNul, 'KEY=value lines for the backend, read before env; relative to this file.').nullable().prefault(defaults.envFile),
+  keep: whole(1, 1000, 'How many releases are kept beside the live one.').prefault(defaults.keep),
+  settle: duration('A drop in which nothing has changed for so long is taken for whole.').prefault(defaults.settle),
+  health: group(health, 'When a release is healthy.'),
+  drain: group(drain, 'How the old release is let go.'),
+  bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),
+  onCrashLoop: oneOf(['hold', 'rollback'], 'What to do when a confirmed release crashes again and again.').prefault(defaults.onCrashLoop),
+  hold: group(hold, 'Requests while nothing can answer.'),
+  canary: canaryKey,
+  overlap: yesOrNo('Whether old and new release may run beside each other. false: the old one ends before the new one boots.').prefault(defaults.overlap),
+  hooks: group(hooks, 'Commands around a deploy, run in the build\'s folder.'),
+  ports: z
+    .record(
+      z.string().regex(/^(?!(?:PORT|HOST)$|GRACER_|LISTEN_)[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of a variable (PORT and HOST, GRACER_* and LISTEN_* are not yours to set)' }),
+      z.union([z.literal('auto'), z.int().min(1).max(65_535)], { error: '"auto", or a port number where "overlap" is false' }),
+      { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
+    )
+    .meta({ description: 'More ports of the backend, by the variable that tells it the number. "auto": a free one for each release.' })
+    .prefault({}),
+}
+
+export type ServiceValues = z.output<z.ZodObject<typeof serviceKeys>>
