@@ -10,7 +10,7 @@ import type { ServeSettings } from './serve-options.ts'
 import { tellMainPid } from './service-manager.ts'
 import { surviveBrokenOutput } from './broken-output.ts'
 import { onSignals } from './triggers.ts'
-import type { Description, Upgradable, Upgraded, UpgradeOptions } from './upgradable.ts'
+import { failureText, type Description, type Upgradable, type Upgraded, type UpgradeOptions } from './upgradable.ts'
 import { UpgradeError } from './upgrade-error.ts'
 
 /** How much longer than its drain may take a generation is given before it is killed. */
@@ -59,7 +59,7 @@ class Front implements Upgradable {
     const { signals, log } = this.#settings
     surviveBrokenOutput()
     onSignals(signals, {
-      upgrade: (signal) => void this.upgrade().catch((error: unknown) => log(`${signal}: ${(error as Error).message}`)),
+      upgrade: () => void this.upgrade().catch(() => {}),
       leave: (signal) => this.#onLeaveSignal(signal),
     })
     this.#pidFile?.write()
@@ -74,7 +74,16 @@ class Front implements Upgradable {
     return { pid: this.#current?.pid ?? process.pid, generation: this.#current?.generation ?? 0, state, leaving: this.#old?.pid ?? null, listeners: this.#sockets.describe() }
   }
 
-  async upgrade({ signal }: UpgradeOptions = {}): Promise<Upgraded> {
+  async upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
+    try {
+      return await this.#upgrade(options)
+    } catch (error) {
+      this.#settings.log(failureText(error))
+      throw error
+    }
+  }
+
+  async #upgrade({ signal }: UpgradeOptions): Promise<Upgraded> {
     if (this.#stopping.signal.aborted) throw new UpgradeError('busy', 'the program drains and will leave')
     if (this.#attempting !== undefined) throw new UpgradeError('busy', this.#current === undefined ? 'the program is being started' : 'an upgrade is under way')
     if (this.#old !== undefined) throw new UpgradeError('busy', `generation ${this.#old.generation} (pid ${this.#old.pid}) has not left yet: it is still answering`)

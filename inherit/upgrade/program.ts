@@ -5,6 +5,7 @@ import { ownSockets } from '../inherited-sockets.ts'
 import type { ListenAddress } from '../listen.ts'
 import type { Notifier } from '../notify.ts'
 import type { DrainReport } from '../soft-drain.ts'
+import { afterDrain } from './after-drain.ts'
 import { attempt, type Successor } from './attempt.ts'
 import type { Channel } from './channel.ts'
 import { ControlSocket } from './control-socket.ts'
@@ -20,13 +21,11 @@ import type { ServeSettings, SignalName } from './serve-options.ts'
 import { tellMainPid } from './service-manager.ts'
 import { surviveBrokenOutput } from './broken-output.ts'
 import { onSignals } from './triggers.ts'
-import type { Description, Upgraded, UpgradeOptions } from './upgradable.ts'
+import { untilTaken } from './until-taken.ts'
+import { failureText, type Description, type Upgraded, type UpgradeOptions } from './upgradable.ts'
 import { UpgradeError } from './upgrade-error.ts'
 import { watchedBy } from './watched-by.ts'
 import { dismissWitness } from './witness.ts'
-
-/** How long onClose may take. */
-const closeMs = 10_000
 
 export interface ProgramParts {
   readonly listeners: Listeners
@@ -100,7 +99,7 @@ export class Program implements Running {
       if (channel !== undefined) await untilTaken(channel)
       // Before anybody can read the pid of this process from the file.
       this.#removeSignals = onSignals(settings.signals, {
-        upgrade: (signal) => this.#onUpgradeSignal(signal),
+        upgrade: () => void this.upgrade().catch(() => {}),
         leave: (signal) => this.#onLeaveSignal(signal),
       })
       this.#pidFile?.write()
@@ -130,25 +129,20 @@ export class Program implements Running {
       return
     }
     channel.events.on('line', (key, value) => this.#onWord(key, value))
-    channel.events.once('end', () => {
-      if (channel.mark.by !== 'front') return
+    channel.stream.write('SERVING=1\n')
+    if (channel.mark.by !== 'front') return
+    const frontGone = (): void => {
       settings.log(`the parent in front is gone; pid ${process.pid} drains and leaves, so that a new one can have the address`)
       void this.#leave('told', true)
-    })
-    channel.stream.write('SERVING=1\n')
+    }
+    if (channel.ended) frontGone()
+    else channel.events.once('end', frontGone)
   }
 
   #onWord(key: string, value: string): void {
     if (key !== 'STOP') return
     if (value === 'now') this.#hurry.abort()
     void this.#leave('told', true)
-  }
-
-  #onUpgradeSignal(signal: string): void {
-    this.upgrade().catch((error: unknown) => {
-      const { message, hint } = error as GracerError
-      this.#parts.settings.log(`${signal}: ${message}${hint === undefined ? '' : `\n${hint}`}`)
-    })
   }
 
   #onLeaveSignal(signal: SignalName): void {
@@ -167,6 +161,17 @@ export class Program implements Running {
   }
 
   async upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
+    const { channel, settings } = this.#parts
+    try {
+      return await this.#upgrade(options)
+    } catch (error) {
+      // The front has said it already.
+      if (channel?.mark.by !== 'front') settings.log(failureText(error))
+      throw error
+    }
+  }
+
+  async #upgrade(options: UpgradeOptions): Promise<Upgraded> {
     const { channel, underGracer } = this.#parts
     if (underGracer) {
       throw new GracerError('this program is a backend of gracer, which replaces it', { code: 'under-gracer', hint: 'Use "gracer swap".' })
@@ -272,7 +277,7 @@ export class Program implements Running {
     const report = await listeners.drain({ timeoutMs: settings.drainTimeoutMs, signal: this.#hurry.signal })
     await this.#control?.close(why === 'told')
     this.#pidFile?.remove()
-    await this.#afterDrain(report)
+    await afterDrain(settings, report)
     settings.log(drainText(process.pid, report))
     this.#state = 'closed'
     this.#removeSignals()
@@ -282,39 +287,4 @@ export class Program implements Running {
     if (exit) process.exit(0)
     return report
   }
-
-  async #afterDrain(report: DrainReport): Promise<void> {
-    const { onClose, log } = this.#parts.settings
-    const late = new Promise<void>((resolve) => {
-      setTimeout(() => {
-        log(`onClose has not come to its end within ${closeMs} ms; leaving without it`)
-        resolve()
-      }, closeMs).unref()
-    })
-    try {
-      await Promise.race([onClose(report), late])
-    } catch (error) {
-      log(`onClose failed: ${(error as Error).message}`)
-    }
-  }
-}
-
-/** Ready, and held back until the other side says TAKE. With that one gone nobody serves: then it is time as well. */
-function untilTaken(channel: Channel): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      channel.events.off('line', onLine)
-      channel.events.off('end', done)
-      channel.unref()
-      resolve()
-    }
-    const onLine = (key: string): void => {
-      if (key === 'TAKE') done()
-    }
-    channel.events.on('line', onLine)
-    channel.events.on('end', done)
-    channel.ref()
-    if (channel.ended) return done()
-    channel.stream.write('READY=1\n')
-  })
 }

@@ -60,3 +60,9 @@ export function errorBody(error: unknown): ErrorBody {
     hint: typeof hint === 'string' ? hint : null,
   }
 }
+
+/** For a log. */
+export function failureText(error: unknown): string {
+  const { message, hint } = error as { message?: unknown; hint?: unknown }
+  return `${String(message)}${typeof hint === 'string' ? `\n${hint}` : ''}`
+}

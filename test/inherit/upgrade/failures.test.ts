@@ -13,7 +13,7 @@ afterEach(cleanUp)
 const failures = [
   ['crash', 'exited', /ended with exit code 1 before it said that it is ready/, /the database is not there/],
   ['exit-0', 'exited', /ended with exit code 0 before it said that it is ready/, /nothing to do/],
-  ['hang', 'timeout', /did not say that it is ready within 2000 ms/, undefined],
+  ['hang', 'timeout', /did not say that it is ready within 3000 ms/, undefined],
   ['nonsense', 'protocol', /no line of KEY=value/, undefined],
   ['version', 'protocol', /speaks version 99/, undefined],
   ['ready-then-die', 'exited', /right after it said that it is ready/, /I am fine/],
@@ -23,7 +23,7 @@ const failures = [
 
 describe.each([['alone', false], ['with a parent in front', true]])('a successor that fails, %s', (_, front) => {
   test('is told of with its reason and last lines; nothing is lost, nothing is left, and the next upgrade works', async () => {
-    const program = await start({ serve: { front, startTimeoutMs: 2_000, pidFile: './pid' } })
+    const program = await start({ serve: { front, startTimeoutMs: 3_000, pidFile: './pid' } })
     const { pid } = await program.self()
     const before = program.pids()
     const running = await load(program)
@@ -66,7 +66,7 @@ test('a second trigger while one is under way is told busy, and so is one while 
   await until('the upgrade to be under way', async () => (await program.describe()).state === 'upgrading')
   expect(await program.upgrade()).toMatchObject({ ok: false, code: 'busy', reason: 'an upgrade is under way' })
   program.child.kill('SIGUSR2')
-  await until('the signal to be answered', () => program.log().includes('SIGUSR2: no upgrade: an upgrade is under way'))
+  await until('both refusals in the log', () => program.log().split('gracer: no upgrade: an upgrade is under way').length === 3)
   const slow = program.get('/slow?ms=2000')
   expect(await first).toMatchObject({ ok: true, generation: 2 })
   expect(await program.upgrade()).toMatchObject({ ok: false, code: 'busy', reason: `generation 1 (pid ${program.child.pid}) has not left yet: it is still answering` })

@@ -1,0 +1,23 @@
+import type { DrainReport } from '../soft-drain.ts'
+import type { ServeSettings } from './serve-options.ts'
+
+/** How long onClose may take. */
+const closeMs = 10_000
+
+/** What the program itself has to end. Resolves in any case: a failure there must not keep the process. */
+export async function afterDrain({ onClose, log }: ServeSettings, report: DrainReport): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      log(`onClose has not come to its end within ${closeMs} ms; leaving without it`)
+      resolve()
+    }, closeMs)
+  })
+  try {
+    await Promise.race([onClose(report), late])
+  } catch (error) {
+    log(`onClose failed: ${(error as Error).message}`)
+  } finally {
+    clearTimeout(timer)
+  }
+}
