@@ -225,4 +225,48 @@ export const removedRules: readonly RemovedRule[] = [
     parts: { ...production, withoutDeadTargets: (table, epoch) => ({ ...table, epoch, number: table.number + 1 }) },
     caughtBy: ['I11 no dead targets'],
   },
+  {
+    rule: 'section 4, "overlap: false": the old one has ended before the new one boots',
+    without: 'nobody is asked to make room',
+    parts: { ...production, step: (state, event) => production.step(state, event.type === 'taken-in' ? { ...event, plan: { ...event.plan, overlap: true } } : event) },
+    caughtBy: ['I13 alone'],
+  },
+  {
+    rule: 'section 4, "overlap: false": the old build is not booted again before what took its place has ended',
+    without: 'what is on its way out does not count',
+    parts: {
+      ...production,
+      step(state, event) {
+        for (const one of state.leaving) if (one.release !== state.confirmed) Object.assign(state.releases.find((record) => record.id === one.release)?.boot ?? {}, { overlap: true })
+        const confirmed = state.releases.find((record) => record.id === state.confirmed)
+        if (state.swap?.step === 'returning') Object.assign(confirmed?.boot ?? {}, { overlap: true })
+        return production.step(state, event)
+      },
+    },
+    caughtBy: ['I13 alone'],
+  },
+  {
+    rule: 'section 7, hooks: a hook is run once, whatever becomes of the agent',
+    without: 'a new agent is not told which hooks its master knows',
+    parts: { ...production, recover: (state, world) => production.recover(state, { ...world, hooks: new Map() }) },
+    caughtBy: ['I14 hooks', 'Q rest'],
+  },
+  {
+    rule: 'section 7, hooks: none is started beside one that is still being ended',
+    without: 'a hook that was given up is forgotten at once',
+    parts: {
+      ...production,
+      step(state, event) {
+        state.hooks = state.hooks.filter((one) => one.step !== 'ending')
+        return production.step(state, event)
+      },
+    },
+    caughtBy: ['I14 hooks'],
+  },
+  {
+    rule: 'section 7, hooks: "failure fails the deploy"',
+    without: 'the exit code of a hook is not looked at',
+    parts: { ...production, step: (state, event) => production.step(state, event.type === 'hook-ended' ? { ...event, failure: null } : event) },
+    caughtBy: ['I14 hooks'],
+  },
 ]

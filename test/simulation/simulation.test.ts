@@ -33,6 +33,7 @@ describe('the simulated swap', () => {
       failed: 2_500, flippedBack: 2_500, rolledBack: 800, superseded: 3_500, aborted: 2_500, undonePrepares: 1_000, replaced: 60, restarted: 3_000,
       recoveries: 15_000, takeovers: 3_000, reboots: 800, staleMessages: 150, faults: 14_000, lostWithWorker: 2_500, lostWithBackend: 4_500,
       canaries: 4_500, canaryPicks: 35_000, canaryReplies: 32_000, canaryFlips: 1_500,
+      hooks: 9_000, hooksEnded: 350, emptied: 3_500, returned: 800,
     }
     for (const [name, count] of Object.entries(least) as [keyof Counts, number][]) expect(counts[name], name).toBeGreaterThan(count)
   })
