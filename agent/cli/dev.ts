@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { Dev } from '../dev/dev.ts'
+import { bootEarly } from '../dev/early-boot.ts'
 import { killAllGroups } from '../dev/group.ts'
 import type { DevOptions } from '../dev/options.ts'
 import { Terminal } from '../dev/terminal.ts'
@@ -10,7 +10,6 @@ export type DevFlags = Omit<DevOptions, 'cwd'>
 export async function runDev(flags: DevFlags): Promise<number> {
   const options: DevOptions = { ...flags, cwd: realpathSync(process.cwd()) }
   const terminal = new Terminal(options)
-  const dev = new Dev(options, terminal)
   // Whatever the way out is: no process stays, and the terminal is as it was.
   process.on('exit', () => {
     terminal.restore()
@@ -18,17 +17,27 @@ export async function runDev(flags: DevFlags): Promise<number> {
   })
   return await new Promise<number>((resolve, reject) => {
     let ending = false
+    let endDev = (): Promise<void> => Promise.resolve()
     const end = (): void => {
       if (ending) {
         resolve(130)
         return
       }
       ending = true
-      dev.end().then(() => resolve(0), reject)
+      endDev().then(() => resolve(0), reject)
     }
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
     process.on('uncaughtException', reject)
-    terminal.attach(dev, end)
-    dev.start().catch(reject)
+    const run = async (): Promise<void> => {
+      const since = Date.now()
+      const app = await bootEarly(options, (stream, chunk) => terminal.output(stream, chunk))
+      const { Dev } = await import('../dev/dev.ts')
+      if (ending) return
+      const dev = new Dev(options, terminal, { app, since })
+      endDev = () => dev.end()
+      terminal.attach(dev, end)
+      await dev.start()
+    }
+    run().catch(reject)
   })
 }

@@ -7,6 +7,9 @@ export const devService = 'dev'
 /** One boot of the app: 'dev/d7'. */
 export type AppId = ReleaseId
 
+/** The first boot, where nothing is built. */
+export const firstApp: AppId = releaseKey(devService, 'd1')
+
 export type Phase =
   /** The newest code answers. */
   | { readonly kind: 'idle' }

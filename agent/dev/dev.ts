@@ -9,7 +9,7 @@ import { Ledger } from '../../proxy/worker/ledger.ts'
 import { App } from './app.ts'
 import { Build } from './build.ts'
 import { BuildOutput } from './build-output.ts'
-import { answerOf, devService, firstState, step, type AppId, type CycleEvent, type CycleState, type Effect, type Outcome } from './cycle.ts'
+import { answerOf, devService, firstApp, firstState, step, type AppId, type CycleEvent, type CycleState, type Effect, type Outcome } from './cycle.ts'
 import { bootExit, crashed, describeFailure, type DevFailure } from './failure.ts'
 import { renderFailure } from './failure-page.ts'
 import { InspectorRelay } from './inspector.ts'
@@ -73,6 +73,8 @@ export class Dev {
   readonly #stream = new LiveStream(() => this.#liveState())
   readonly #buildOutput = new BuildOutput()
   readonly #ownWrites = new OwnWrites()
+  readonly #since: number
+  #early: App | null
   #plan: DevPlan
   #state: CycleState
   #front: Front | null = null
@@ -91,9 +93,11 @@ export class Dev {
   #ended: (() => void) | null = null
   readonly #allEnded = new Promise<void>((resolve) => { this.#ended = resolve })
 
-  /** @throws GracerError of the config or the command */
-  constructor(options: DevOptions, voice: DevVoice) {
+  /** `early`: the first boot, under way already since `since` (milliseconds since 1970). @throws GracerError of the config or the command */
+  constructor(options: DevOptions, voice: DevVoice, early: { readonly app: App | null; readonly since: number }) {
     this.#options = options
+    this.#early = early.app
+    this.#since = early.since
     this.#voice = voice
     this.#plan = planDev(options)
     this.#round = new Round(0, 'start')
@@ -118,14 +122,13 @@ export class Dev {
       this.#relay = new InspectorRelay(inspect)
       await this.#relay.listen()
     }
-    const since = Date.now()
     const address = await listenOn(this.#front, config.listen)
     this.#voice.listening(address, this.#plan)
     // The app is started first and the files are looked at while it boots; what changes in between is noticed by its time.
     this.#dispatch({ type: 'settled', change: 'code' })
     const { roots, rules } = watchRules(this.#options, this.#plan)
     this.#watch = new Watch({
-      roots, rules, poll: this.#options.poll, since,
+      roots, rules, poll: this.#options.poll, since: this.#since,
       changed: (paths) => this.#changed(paths),
       notice: (text) => this.#voice.notice(text),
     })
@@ -290,7 +293,9 @@ export class Dev {
     if (abort.signal.aborted) return
     const env = numbers.length === 0 ? plan.env : new Map([...plan.env, ...Object.entries(ports).map(([name, port]): [string, string] => [name, String(port)]), ['GRACER_KEEP_PORTS', numbers.join(',')]])
     this.#extraPorts.set(id, numbers)
-    const app = await App.start({
+    const early = this.#early
+    this.#early = null
+    const app = early ?? await App.start({
       id, cwd: this.#options.cwd, command: inspected ?? plan.command, env, socket: plan.socket,
       output: (stream, chunk) => this.#voice.output(stream, chunk),
     })
@@ -492,8 +497,6 @@ export class Dev {
     this.#ended?.()
   }
 }
-
-const firstApp: AppId = `${devService}/d1`
 
 function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')

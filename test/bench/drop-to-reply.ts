@@ -5,12 +5,7 @@ import { join } from 'node:path'
 import { freePort } from '../../inherit/ephemeral-socket.ts'
 import { moveIn } from '../support/drop.ts'
 import { GracerProcess } from '../support/gracer-process.ts'
-
-export interface Spread {
-  readonly min: number
-  readonly median: number
-  readonly max: number
-}
+import { spread, type Spread } from './spread.ts'
 
 export interface DropFigures {
   readonly runs: number
@@ -90,10 +85,4 @@ function ask(port: number): Promise<string | null> {
     })
     request.on('error', () => resolve(null))
   })
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b)
-  const round = (value: number | undefined): number => Math.round((value ?? NaN) * 10) / 10
-  return { min: round(sorted[0]), median: round(sorted[Math.floor(sorted.length / 2)]), max: round(sorted.at(-1)) }
 }

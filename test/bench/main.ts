@@ -1,13 +1,15 @@
 import { canaryTable } from './canary.ts'
+import { devReload } from './dev-reload.ts'
 import { drainWays } from './drain.ts'
 import { dropToReply } from './drop-to-reply.ts'
 import { proxyCost } from './proxy-cost.ts'
 import { upgradesUnderLoad } from './upgrades-under-load.ts'
 
-// npm run bench [-- drop [RUNS] | drain [SWAPS] | proxy [REQUESTS] | canary [RUNS] | upgrade [UPGRADES]]: medians with their range; ratios and differences come from the same run.
+// npm run bench [-- drop [RUNS] | dev [SAVES] | drain [SWAPS] | proxy [REQUESTS] | canary [RUNS] | upgrade [UPGRADES]]: medians with their range; ratios and differences come from the same run.
 const benches = {
   drop: (amount: string | undefined) => dropToReply(Number(amount ?? 15), say),
   canary: (amount: string | undefined) => canaryTable(Number(amount ?? 2_500), say),
+  dev: (amount: string | undefined) => devReload(Number(amount ?? 20), say),
   drain: (amount: string | undefined) => drainWays(Number(amount ?? 12), say),
   proxy: (amount: string | undefined) => proxyCost(Number(amount ?? 20_000), say),
   upgrade: async (amount: string | undefined) => {
