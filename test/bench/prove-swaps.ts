@@ -1,9 +1,6 @@
-import { proveUpgrades } from './prove-upgrades.ts'
 import { stallFirstWorker, swapsUnderLoad } from './swaps-under-load.ts'
 
 // The whole proof, at full size and with the shipped drain: node dist/test/bench/prove-swaps.js [SWAPS] [WORKERS] [BAKE] [stall]
-// Or that of serve(): node dist/test/bench/prove-swaps.js upgrades [UPGRADES] [front]
-if (process.argv[2] === 'upgrades') process.exit(await proveUpgrades(process.argv.slice(3)))
 
 const [each = '20', workers = '1', bake = '1s', stall] = process.argv.slice(2)
 const result = await swapsUnderLoad({

@@ -1,3 +1,7 @@
-// npm run prove [-- canary …]: the proofs at full size.
-if (process.argv[2] === 'canary') await import('./prove-canary.ts')
+import { proveUpgrades } from './prove-upgrades.ts'
+
+// npm run prove [-- canary … | upgrades [UPGRADES] [front]]: the proofs at full size.
+const [what, ...rest] = process.argv.slice(2)
+if (what === 'canary') await import('./prove-canary.ts')
+else if (what === 'upgrades') process.exitCode = await proveUpgrades(rest)
 else await import('./prove-swaps.ts')
