@@ -109,7 +109,7 @@ export async function canaryTrial(options: TrialOptions): Promise<TrialResult> {
     }
     const { code, outcome } = await withDeadline(swapped, options.deadlineMs ?? 90_000)
     const settled = users.asked.length
-    await until('some more requests', () => users.asked.length >= settled + 50, 15_000)
+    await until('some more requests', () => users.asked.length >= settled + Math.min(50, options.rate * 2), 15_000)
     const status = await gracer.status()
     const asked = await users.stop()
     return measured(asked, outcome, code, status, options.config)
