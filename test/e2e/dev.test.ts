@@ -52,7 +52,6 @@ server.listen(process.env.PORT)
     await once(socket, 'message')
     const closed = once(socket, 'close') as Promise<[number]>
     const slow = dev.get('/slow')
-    await until('the slow request to be there', () => true)
     await dev.get('/')
     dev.write('server.mjs', app('v2'))
     expect((await dev.answers('v2')).status).toBe(200)
