@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { GracerError } from '../inherit/gracer-error.ts'
 import { canaryOf, canaryToken, orderCanary } from './canary-handlers.ts'
 import { formatDuration } from './config/units.ts'
@@ -89,7 +90,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     runner.dispatch({
       type: 'deploy',
       request: {
-        origin: 'swap', source: found.source, name: found.name, dropKey: found.dropKey, command, supersede: request.supersede === true, noticedAt: Date.now(),
+        origin: 'swap', source: found.source, name: found.name, copy: found.copy ?? null, dropKey: found.dropKey, command, supersede: request.supersede === true, noticedAt: Date.now(),
         ...(request.canary === undefined ? {} : { canary: request.canary }),
       },
     })
@@ -133,7 +134,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       const live = findRelease(runner.state, runner.state.committed.live) ?? findRelease(runner.state, runner.state.confirmed)
       if (live === undefined) throw new GracerError('there is no live release to restart', { code: 'nothing-live', exitCode: 2, hint: 'Deploy one: gracer swap PATH.' })
       const command = runner.teller.audience.command(forSwap(listener))
-      runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, name: live.name, dropKey: null, command, supersede: false, canary: 'none', noticedAt: Date.now() } })
+      runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, copy: live.copy ?? null, name: live.name, dropKey: null, command, supersede: false, canary: 'none', noticedAt: Date.now() } })
     },
     undo(name, label): Promise<Outcome> {
       const { runner } = serviceNamed(name)
@@ -186,17 +187,18 @@ function rollbackRemark(state: Readonly<ServiceState>, to: string | null): strin
   if (to === null && (state.tentative !== null || state.swap !== null)) return null
   const target = findRelease(state, to ?? state.previous.at(-1) ?? null)
   const live = findRelease(state, state.committed.live)
-  if (target === undefined || live === undefined || target === live || target.process !== null || target.source !== live.source) return null
+  if (target === undefined || live === undefined || target === live || target.process !== null || target.copy || target.source !== live.source) return null
   return `${labelOf(target)} was booted from the folder that ${labelOf(live)} was booted from, and gets what lies there now`
 }
 
-function dryRun(service: Service, { source, name, remark }: Found): Outcome {
+function dryRun(service: Service, { source, copy, name, remark }: Found): Outcome {
   const { state } = service.runner
   const live = labelOf(findRelease(state, state.committed.live))
-  const plan = service.plan(source)
+  const plan = copy || statSync(source).isDirectory() ? service.plan(copy?.folder ?? source, copy?.file ?? null) : null
+  const how = plan === null ? ', from a copy made of it then,' : ` with ${JSON.stringify(plan.command.join(' '))}, its socket ${plan.socket === 'inherit' ? 'passed down' : 'by PORT'},`
   return {
     schema: 1, kind: 'outcome', service: service.name, release: null, name, outcome: 'dry-run', exitCode: 0, live,
-    message: `${source} would be booted as v${state.nextNumber} with ${JSON.stringify(plan.command.join(' '))}, its socket ${plan.socket === 'inherit' ? 'passed down' : 'by PORT'}, and take the place of ${live ?? 'nothing'}`,
+    message: `${source} would be booted as v${state.nextNumber}${how} and take the place of ${live ?? 'nothing'}`,
     hint: remark, failure: null, receipt: null,
   }
 }

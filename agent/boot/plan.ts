@@ -1,22 +1,24 @@
 import { opendirSync, realpathSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { newSalt } from '../../proxy/canary/split.ts'
 import { preloadUrl } from '../../inherit/preload-url.ts'
 import { readEnvFile } from '../config/env-file.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import type { BootPlan } from '../swap/state.ts'
+import { commandForFile, withBuild } from './file-command.ts'
 import { inferCommand } from './infer-command.ts'
 
 /**
- * Everything that a boot of this folder needs, fixed at take-in: a restart after a crash uses the same, whatever
- * the config has become since.
+ * Everything that a boot of this folder (or of this one file in it) needs, fixed at take-in: a restart after a crash uses
+ * the same, whatever the config has become since.
  * @throws GracerError 'no-command', 'source-missing', or what reading the env file throws.
  */
-export function planBoot(service: ServiceConfig, source: string): BootPlan {
+export function planBoot(service: ServiceConfig, source: string, file: string | null = null): BootPlan {
   const folder = realFolder(source)
-  const command = service.command ?? inferCommand(folder).command
+  const inferred = (): readonly string[] => (file === null ? inferCommand(folder).command : commandForFile(folder, file))
+  const command = service.command === null ? inferred() : withBuild(service.command, file === null ? folder : join(folder, file))
   const isNode = isNodeCommand(command[0] ?? '')
   const socket = service.socket === 'auto' ? (isNode ? 'inherit' : 'port') : service.socket
   return {
@@ -40,7 +42,7 @@ export function realFolder(source: string): string {
   try {
     const real = realpathSync(source)
     if (!statSync(real).isDirectory()) {
-      throw new GracerError(`${source} is not a folder`, { code: 'source-missing', exitCode: 2, hint: 'A build is a folder; archives and single files are not taken by this version.' })
+      throw new GracerError(`${source} is not a folder`, { code: 'source-missing', exitCode: 2, hint: 'Name the folder that holds the build.' })
     }
     opendirSync(real).closeSync()
     return real

@@ -16,3 +16,6 @@ export function tooLarge(what: string, limits: BuildLimits): GracerError {
 export function tooMany(what: string, limits: BuildLimits): GracerError {
   return new GracerError(`${what} holds more than ${limits.maxEntries} files and folders`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, or raise builds.maxEntries in gracer.json.' })
 }
+
+/** What the config says by default. */
+export const buildDefaults = Object.freeze({ maxBytes: 2 * 2 ** 30, maxEntries: 100_000, sha256: 'optional' } as const)

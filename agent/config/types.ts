@@ -40,6 +40,8 @@ export interface ServiceConfig {
   /** How many releases' folders are kept beside the live one; older drops that gracer took in are removed. */
   readonly keep: number
   readonly settleMs: number
+  /** Absent: as if it were all defaults. */
+  readonly builds?: BuildsConfig
   readonly health: HealthConfig
   readonly drain: DrainConfig
   readonly bakeMs: number
@@ -62,6 +64,15 @@ export interface HooksConfig {
   readonly release: readonly (readonly string[])[]
   readonly confirmed: readonly (readonly string[])[]
   readonly timeoutMs: number
+}
+
+export interface BuildsConfig {
+  /** Bytes that one build may hold, unpacked; archives and single files alike. */
+  readonly maxBytes: number
+  /** Files, folders and links in one build. */
+  readonly maxEntries: number
+  /** Whether an archive or file without NAME.sha256 beside it is taken. */
+  readonly sha256: 'optional' | 'required'
 }
 
 export interface HealthConfig {

@@ -6,6 +6,9 @@ import { extraPorts } from '../boot/extra-ports.ts'
 import { lastLines, sizeOf } from '../boot/last-lines.ts'
 import { groupMemory, memoryRoom, memoryWarning } from '../boot/memory.ts'
 import { planBoot, realFolder } from '../boot/plan.ts'
+import { BuildHouse } from '../builds/house.ts'
+import { buildDefaults } from '../builds/limits.ts'
+import { takeInBuild } from '../builds/take-in.ts'
 import { keepConfig, keptConfig } from '../config/kept.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import type { Failure } from '../control/shapes.ts'
@@ -47,6 +50,8 @@ export interface BootsOptions {
   readonly portsTaken: () => ReadonlySet<number>
   /** For the terminal and the story: how the checking goes on. `repeated`: it says no more than the one before. */
   readonly detail: (release: string, detail: string, repeated: boolean) => void
+  /** The same for the taking in. */
+  readonly taking: (release: string, detail: string, repeated: boolean) => void
 }
 
 /** Whatever concerns the process of a release: taking in, starting, checking and watching it. */
@@ -58,7 +63,10 @@ export class Boots {
   readonly #trials = new Map<string, Trial>()
   readonly #checks = new Map<string, AbortController>()
   readonly #watches = new Map<string, AbortController>()
+  readonly #takeIns = new Map<string, AbortController>()
   readonly #ready = new Map<string, () => void>()
+  /** Where gracer's own copies of builds lie. */
+  readonly house: BuildHouse
   /** Releases on a port of their own whose process could not be read. */
   readonly unverified = new Set<string>()
   readonly remarks = new Map<string, string>()
@@ -66,6 +74,8 @@ export class Boots {
   constructor(options: BootsOptions) {
     this.#options = options
     mkdirSync(join(options.folder, 'configs'), { recursive: true, mode: 0o700 })
+    this.house = new BuildHouse(join(options.folder, 'builds'))
+    this.house.sweep()
     this.#manifests = new Manifests({ folder: join(options.folder, 'manifests'), earlier: options.earlier })
   }
 
@@ -76,20 +86,37 @@ export class Boots {
     return config
   }
 
-  /** Reads the config again, decides how the release is started, and takes down what lies in its folder. */
+  /** Reads the config again, takes the build in, and decides how it is started. */
   async takeIn(record: ReleaseRecord): Promise<void> {
     const { dispatch, config } = this.#options
+    const control = new AbortController()
+    this.#takeIns.set(record.id, control)
     try {
       const current = config()
       this.#configs.set(record.id, current)
       keepConfig(this.#configFile(record.id), current)
-      const source = realFolder(record.source)
-      await this.#manifests.checkUnchanged(record, source, current.releases)
-      this.#manifests.take(record, source, current.releases)
-      dispatch({ type: 'taken-in', release: record.id, plan: await this.#withPorts(planBoot(current, source), current) })
+      const { folder, file, copy } = await takeInBuild({
+        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
+        tell: (what, repeated) => this.#options.taking(record.id, what, repeated),
+      })
+      // What lies in a copy of ours is what was taken in.
+      if (copy === null) {
+        await this.#manifests.checkUnchanged(record, folder, current.releases)
+        this.#manifests.take(record, folder, current.releases)
+      }
+      dispatch({ type: 'taken-in', release: record.id, plan: await this.#withPorts(planBoot(current, folder, file), current), copy })
     } catch (error) {
+      // Whoever ended it knows why.
+      if (control.signal.aborted) return
       dispatch({ type: 'take-in-failed', release: record.id, failure: failureAt('take-in', withHint(error as Error)) })
+    } finally {
+      if (this.#takeIns.get(record.id) === control) this.#takeIns.delete(record.id)
     }
+  }
+
+  /** Its swap has ended: what is being taken in for it is not wanted any more. */
+  endTakeIn(release: string): void {
+    this.#end(this.#takeIns, release)
   }
 
   spawn(record: ReleaseRecord): void {
@@ -101,11 +128,11 @@ export class Boots {
       this.#logFrom.set(record.id, sizeOf(logFile))
       this.#trials.set(record.id, { begunMs: performance.now(), attempts: 0, last: null })
       // What its hooks have written is part of what is booted.
-      if (!record.everConfirmed && record.ran !== undefined) this.#manifests.takeAgain(record, realFolder(record.source), this.configOf(record.id).releases)
+      if (!record.copy && !record.everConfirmed && record.ran !== undefined) this.#manifests.takeAgain(record, realFolder(record.source), this.configOf(record.id).releases)
       this.#weigh(record.id, plan)
       const [command = '', ...args] = plan.command
       this.#options.link.spawn({
-        release: record.id, command, args, cwd: realFolder(record.source), env: plan.env, socket: plan.socket, logFile,
+        release: record.id, command, args, cwd: realFolder(record.copy?.folder ?? record.source), env: plan.env, socket: plan.socket, logFile,
       })
     } catch (error) {
       fail(error)
@@ -227,6 +254,7 @@ export class Boots {
       if (owner === 'unknown') this.unverified.add(record.id)
       else this.unverified.delete(record.id)
     }
+    if ((record.copy ?? null) !== null) return null
     try {
       const change = await this.#manifests.changeSinceTakeIn(record, this.configOf(record.id).releases)
       if (change === null) return null

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
-import { realFolder } from '../boot/plan.ts'
+import { realBuild } from '../builds/real-build.ts'
+import type { BuildCopy } from '../builds/copy.ts'
 import { identityKey, type Drop } from '../drop.ts'
 import { escapeName, nameAllowed, whyRefused } from '../drops/name.ts'
 import type { DeployRequest, ReleaseRecord, ServiceState } from '../swap/state.ts'
@@ -16,6 +18,8 @@ export interface Found {
   readonly source: string
   readonly name: string | null
   readonly dropKey: string | null
+  /** gracer's copy of it, which is taken where it is still there. */
+  readonly copy?: BuildCopy | null
   /** Worth saying: a name that looks like a number of gracer's, and which of the two was meant. */
   readonly remark: string | null
 }
@@ -33,8 +37,7 @@ export function findTarget(target: string | null, state: ServiceState, drops: Kn
     throw new GracerError(`there is nothing to deploy in ${drops?.folder ?? 'the releases folder'}`, { code: 'nothing-to-deploy', exitCode: 2, hint: 'Copy a build into it, or name one: gracer swap PATH.' })
   }
   if (isAbsolute(target)) {
-    const source = realFolder(target)
-    return { source, name: null, dropKey: null, remark: null }
+    return { ...realBuild(target), dropKey: null, remark: null }
   }
   if (!nameAllowed(target)) throw new GracerError(`${escapeName(target)} cannot be a release: the name ${whyRefused(target)}`, { code: 'bad-name', exitCode: 2 })
   const drop = drops?.find(target) ?? null
@@ -42,7 +45,9 @@ export function findTarget(target: string | null, state: ServiceState, drops: Kn
   if (drop !== null) return ofDrop(drop, numbered === undefined ? null : `${target} is both a name and a number; the drop of that name is taken`)
   const record = findRecord(state, target)
   if (record === null) throw new GracerError(`there is no release ${target}`, { code: 'no-such-release', exitCode: 2, hint: 'gracer status lists what there is; a path must be absolute or begin with ./' })
-  return { source: realFolder(record.source), name: record.name, dropKey: null, remark: null }
+  // From its copy, where there is one: the archive may be gone, or be another by now.
+  const copy = record.copy ?? null
+  return { source: copy !== null && existsSync(copy.folder) ? record.source : realBuild(record.source).source, copy, name: record.name, dropKey: null, remark: null }
 }
 
 /** The newest release of that name, else the one of that number. */

@@ -33,7 +33,7 @@ export class HookRuns {
     const { hook, record, command: [command = '', ...args] } = found
     const file = logFile(record.id)
     try {
-      const cwd = realFolder(record.source)
+      const cwd = realFolder(record.copy?.folder ?? record.source)
       this.#logFrom.set(run, sizeOf(file))
       link.runHook({
         run, release: record.id, hook: hook.hook, command, args, cwd, env: record.boot?.env ?? {}, logFile: file,

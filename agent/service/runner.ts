@@ -41,7 +41,8 @@ export interface RunnerOptions {
   readonly lastConfig: () => ServiceConfig
   /** Something of the release is about to run in its folder, or has ended. */
   readonly running: (record: ReleaseRecord, running: boolean) => void
-  readonly confirmed: (record: ReleaseRecord) => void
+  /** Its swap has an outcome. */
+  readonly ended: (record: ReleaseRecord) => void
 }
 
 /**
@@ -88,6 +89,7 @@ export class ServiceRunner {
         return live === undefined || live.id === release || live.boot?.overlap === false ? null : (live.process?.pid ?? null)
       },
       portsTaken: () => new Set(this.#state.releases.filter((record) => record.process !== null || record.id === this.#state.confirmed).flatMap((record) => Object.values(record.boot?.ports ?? {}))),
+      taking: (release, detail, repeated) => this.teller.progress(release, 'taking-in', detail, repeated),
       detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
     })
     const { link } = options
@@ -293,8 +295,9 @@ export class ServiceRunner {
 
   #outcome(release: string): void {
     const record = findRelease(this.#state, release)
+    this.boots.endTakeIn(release)
     if (record?.outcome?.name === 'confirmed') this.#trialOver(record)
-    if (record?.outcome?.name === 'confirmed') this.#options.confirmed(record)
+    if (record !== undefined) this.#options.ended(record)
     void this.teller.outcome(release)
   }
 

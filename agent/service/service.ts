@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
 import { planBoot } from '../boot/plan.ts'
+import { copiesToKeep } from '../builds/surplus.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import { identityKey, type Drop } from '../drop.ts'
 import { watchReleases, type ReleasesWatch } from '../drops/folder-watch.ts'
@@ -56,7 +57,10 @@ export class Service {
       config: () => this.readConfig(),
       lastConfig: () => this.#config,
       running: (record, running) => this.#watch?.setRunning(record.source, running),
-      confirmed: () => void this.#prune(),
+      ended: (record) => {
+        void this.#pruneCopies()
+        if (record.outcome?.name === 'confirmed') void this.#prune()
+      },
     })
     this.#logTimer = setInterval(() => this.#capLogs(), logLookMs)
   }
@@ -82,8 +86,8 @@ export class Service {
     return this.#config
   }
 
-  plan(source: string): BootPlan {
-    return planBoot(this.readConfig(), source)
+  plan(source: string, file: string | null = null): BootPlan {
+    return planBoot(this.readConfig(), source, file)
   }
 
   /** Finishes or undoes what the last agent left, then deploys what there is to deploy, and watches for drops. */
@@ -145,6 +149,17 @@ export class Service {
       for (const record of state.releases) if (old.includes(record.source)) this.#dropLogs(record)
     } catch (error) {
       this.#options.log.warn('drops.not-pruned', { service: this.name, error: (error as Error).message })
+    }
+  }
+
+  /** gracer's own copies of builds: of old ones as many stay as of folders; those in use always. */
+  async #pruneCopies(): Promise<void> {
+    const { house } = this.runner.boots
+    try {
+      const gone = await house.keepOnly(copiesToKeep(this.runner.state, this.#config.keep, (release) => house.rootOf(release)))
+      if (gone.length > 0) this.#options.log.info('builds.pruned', { service: this.name, gone })
+    } catch (error) {
+      this.#options.log.warn('builds.not-pruned', { service: this.name, error: (error as Error).message })
     }
   }
 

@@ -27,7 +27,7 @@ export function begin(state: ServiceState, request: DeployRequest, effects: Swap
   state.nextNumber += 1
   const ran = ranBefore(state, request)
   state.releases.push({
-    ...(ran.length === 0 ? {} : { ran }), id, number, name: request.name, source: request.source, dropKey: request.dropKey, origin: request.origin,
+    ...(ran.length === 0 ? {} : { ran }), id, number, name: request.name, source: request.source, copy: request.copy ?? null, dropKey: request.dropKey, origin: request.origin,
     noticedAt: request.noticedAt, boot: null, process: null, everConfirmed: false, outcome: null,
   })
   if (request.dropKey !== null) state.tried[request.dropKey] = 'taken'

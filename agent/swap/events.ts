@@ -1,10 +1,11 @@
+import type { BuildCopy } from '../builds/copy.ts'
 import type { CanaryReport, Failure, Phase } from '../control/shapes.ts'
 import type { BootPlan, DeployRequest, RouteIntent } from './state.ts'
 
 /** What can happen to a service. Times are not in here: a timer is an event like any other. */
 export type SwapEvent =
   | { readonly type: 'deploy'; readonly request: DeployRequest }
-  | { readonly type: 'taken-in'; readonly release: string; readonly plan: BootPlan }
+  | { readonly type: 'taken-in'; readonly release: string; readonly plan: BootPlan; readonly copy?: BuildCopy | null }
   | { readonly type: 'take-in-failed'; readonly release: string; readonly failure: Failure }
   | { readonly type: 'spawned'; readonly release: string; readonly pid: number; readonly port: number }
   | { readonly type: 'spawn-failed'; readonly release: string; readonly failure: Failure }

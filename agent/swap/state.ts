@@ -1,3 +1,4 @@
+import type { BuildCopy } from '../builds/copy.ts'
 import type { CanaryReport, Failure, OutcomeName, ReleaseState } from '../control/shapes.ts'
 
 /**
@@ -48,8 +49,10 @@ export type Origin = 'drop' | 'swap' | 'rollback' | 'restart' | 'start'
 
 export interface DeployRequest {
   readonly origin: Origin
-  /** The folder that holds the build; a real path. */
+  /** The folder that holds the build, or the archive or file that is one; a real path. */
   readonly source: string
+  /** gracer's copy of it, where one was made before: what is booted again is that. */
+  readonly copy?: BuildCopy | null
   readonly name: string | null
   /** The identity of the drop, where it is one. */
   readonly dropKey: string | null
@@ -70,6 +73,8 @@ export interface ReleaseRecord {
   readonly number: number
   readonly name: string | null
   readonly source: string
+  /** gracer's own copy, which is what runs; null: the folder runs where it lies, or nothing was taken in yet. */
+  copy?: BuildCopy | null
   readonly dropKey: string | null
   readonly origin: Origin
   readonly noticedAt: number

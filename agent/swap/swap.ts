@@ -31,7 +31,9 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       break
     case 'taken-in': {
       if (state.swap?.release !== event.release || state.swap.step !== 'taking-in') break
-      release(state, event.release).boot = event.plan
+      const record = release(state, event.release)
+      record.boot = event.plan
+      record.copy = event.copy ?? null
       goOnToBoot(state, effects)
       break
     }

@@ -207,7 +207,7 @@ describe('what reaches a running gracer', () => {
     expect(notices('symlink-refused')[0]).toMatchObject({ message: `${join(gracer.releases, 'linked')} is a symlink, and only \`current\` may be one.`, hint: 'Move or copy the folder itself there.' })
     expect(notices('file-ignored').map((notice) => notice['message'])).toContain(`${join(gracer.releases, 'build.tgz')} is a file, and only folders are taken from here.`)
     expect(linesOf(join(outside, 'boots.log'))).toEqual([])
-    expect(await gracer.cli('swap', './releases/build.tgz')).toMatchObject({ code: 2, stderr: expect.stringContaining('build.tgz is not a folder') as string })
+    expect(await gracer.cli('swap', './releases/build.tgz')).toMatchObject({ code: 1, stderr: expect.stringContaining('build.tgz is no tar archive that could be unpacked') as string })
     expect(await gracer.cli('swap', 'linked')).toMatchObject({ code: 2 })
   })
 

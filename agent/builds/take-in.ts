@@ -1,0 +1,142 @@
+import { existsSync, type Stats } from 'node:fs'
+import { lstat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { GracerError } from '../../inherit/gracer-error.ts'
+import { realFolder } from '../boot/plan.ts'
+import { formatSize } from '../config/sizes.ts'
+import type { BuildsConfig, ServiceConfig } from '../config/types.ts'
+import { checksumEnding, checksumMismatch, readChecksum } from './checksum.ts'
+import type { BuildCopy } from './copy.ts'
+import { asBuildError } from './disk-error.ts'
+import type { BuildHouse } from './house.ts'
+import { keepFile } from './keep-file.ts'
+import { kindOfFile, whyNoBuild } from './kind.ts'
+import { hashFile, SourceFile } from './source-file.ts'
+import { runFolder } from './top-folder.ts'
+import { unpack } from './unpack.ts'
+
+export interface TakeIn {
+  readonly house: BuildHouse
+  readonly release: string
+  /** A real path. */
+  readonly source: string
+  /** The copy that was made of it before; null: none was. */
+  readonly copy: BuildCopy | null
+  readonly config: { readonly builds: BuildsConfig; readonly command: ServiceConfig['command'] }
+  readonly signal: AbortSignal
+  /** How it goes on, for people. `repeated`: it says no more than the one before. */
+  readonly tell: (what: string, repeated: boolean) => void
+}
+
+export interface TakenIn {
+  /** Where it is run. */
+  readonly folder: string
+  /** What is run in it, where the build is a single file. */
+  readonly file: string | null
+  /** null: it is run where it lies. */
+  readonly copy: BuildCopy | null
+}
+
+const tellEveryMs = 1_000
+
+/**
+ * Takes a build in: an archive or a single file is checked and becomes a private copy, which is what is run from then on.
+ * A folder is run where it lies. A copy that was made before is
+ * taken as it is. @throws GracerError, with nothing left behind; the signal's reason
+ */
+export async function takeInBuild(options: TakeIn): Promise<TakenIn> {
+  const { copy, source } = options
+  if (copy !== null && existsSync(copy.folder)) return { folder: copy.folder, file: copy.file, copy }
+  const stats = await lstat(source).catch((error: NodeJS.ErrnoException) => noSource(options, error))
+  if (!stats.isDirectory()) return takeFile(options, stats)
+  if (copy !== null) throw copyGone(options)
+  return takeFolder(options)
+}
+
+function takeFolder(options: TakeIn): TakenIn {
+  const { source } = options
+  if (existsSync(`${source}${checksumEnding}`)) options.tell(`${basename(source)}${checksumEnding} is not checked: a folder has no digest. Drop a .tgz to have it checked`, false)
+  return { folder: realFolder(source), file: null, copy: null }
+}
+
+async function takeFile(options: TakeIn, stats: Stats): Promise<TakenIn> {
+  const { source, config, house, release, signal } = options
+  const name = basename(source)
+  const kind = stats.isFile() ? kindOfFile(name, stats.mode) : null
+  if (kind === null) {
+    const { what, hint } = whyNoBuild(name)
+    throw new GracerError(`${source} ${stats.isFile() ? what : 'is neither a file nor a folder'}`, { code: 'no-build', exitCode: 2, hint })
+  }
+  const expected = await expectedDigest(options)
+  const progress = every((bytesRead) => options.tell(`reading ${name}: ${formatSize(bytesRead)} of ${formatSize(stats.size)}`, true))
+  const file = await SourceFile.open(source)
+  try {
+    return await house.build(release, async (into) => {
+      const root = house.rootOf(release)
+      if (kind === 'file') {
+        const sha256 = await keepFile(file, into, config.builds, signal, progress)
+        checkDigest(options, expected, sha256)
+        return told(options, `a single file of ${formatSize(stats.size)}`, expected, { root, folder: root, file: name, sha256 })
+      }
+      const { sha256, tops, entries } = await unpack(file, { into, name, limits: config.builds, signal, progress })
+      checkDigest(options, expected, sha256)
+      const folder = runFolder(into, tops, config.command, existsSync)
+      return told(options, `unpacked to ${entries} files and folders`, expected, { root, folder: join(root, folder.slice(into.length)), file: null, sha256 })
+    })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw asBuildError(error, name, house.folder)
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * What the file has to be: by NAME.sha256 beside it, by the copy that was made of it before. Where that is known the file
+ * is read once just to compare, so that a wrong one is called wrong, and not whatever unpacking it stumbles over.
+ */
+async function expectedDigest(options: TakeIn): Promise<string | null> {
+  const { source, copy, config, signal } = options
+  const said = copy?.sha256 ?? await readChecksum(source, signal)
+  if (said === null) {
+    if (config.builds.sha256 === 'optional') return null
+    throw new GracerError(`there is no ${basename(source)}${checksumEnding} beside ${source}, and the config requires one`, {
+      code: 'checksum-missing', hint: `Write it with: sha256sum ${basename(source)} > ${basename(source)}${checksumEnding}; then: gracer swap ${source}. Or set builds.sha256 to "optional".`,
+    })
+  }
+  checkDigest(options, said, await hashFile(source, signal))
+  return said
+}
+
+function checkDigest(options: TakeIn, expected: string | null, found: string): void {
+  if (expected === null || expected === found) return
+  throw options.copy === null ? checksumMismatch(options.source, expected, found) : copyGone(options)
+}
+
+function told(options: TakeIn, how: string, checked: string | null, copy: BuildCopy): TakenIn {
+  const by = checked === null ? '' : options.copy === null ? `, as ${basename(options.source)}${checksumEnding} says` : ', as before'
+  options.tell(`${basename(options.source)}: ${how}; sha256 ${copy.sha256 ?? 'unknown'}${by}`, false)
+  return { folder: copy.folder, file: copy.file, copy }
+}
+
+/** At most once a second. */
+function every(tell: (value: number) => void): (value: number) => void {
+  let nextMs = performance.now() + tellEveryMs
+  return (value) => {
+    if (performance.now() < nextMs) return
+    nextMs = performance.now() + tellEveryMs
+    tell(value)
+  }
+}
+
+function noSource(options: TakeIn, error: NodeJS.ErrnoException): never {
+  if (options.copy !== null) throw copyGone(options)
+  if (error.code === 'ENOENT') throw new GracerError(`there is no build at ${options.source}`, { code: 'source-missing', exitCode: 2, cause: error, hint: 'Name a folder, an archive or a program that exists.' })
+  throw new GracerError(`${options.source} cannot be read (${error.code ?? error.message})`, { code: 'source-missing', exitCode: 2, cause: error, hint: 'The user that runs gracer must be able to read it.' })
+}
+
+function copyGone({ copy, source }: TakeIn): GracerError {
+  return new GracerError(`gracer's copy of ${basename(source)} is not there any more (${copy?.root ?? ''}), and what lies at ${source} now is another build`, {
+    code: 'copy-gone', hint: 'Only the newest copies are kept ("keep"). To deploy what is there now, name it: gracer swap PATH.',
+  })
+}
