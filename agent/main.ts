@@ -7,8 +7,10 @@ import { keepConfig, keptConfig } from './config/kept.ts'
 import { loadConfig } from './config/load.ts'
 import type { Config, ServiceConfig } from './config/types.ts'
 import { startControlServer } from './control/server.ts'
+import { startFrontChores } from './front-chores.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
+import { collectMetrics } from './metrics/collect.ts'
 import { capLog } from './service/cap-log.ts'
 import { forService } from './service-link.ts'
 import { Service } from './service/service.ts'
@@ -119,6 +121,7 @@ const control = await startControlServer({
   log: { warn: (fields, message) => log.warn('control.warn', fields, message), error: (fields, message) => log.error('control.error', fields, message) },
 })
 for (const service of services.values()) await service.start()
+startFrontChores(config, state, log, () => collectMetrics(link, services, packageVersion()))
 link.say({ type: 'ready' })
 log.info('agent.ready', { epoch: link.hello.epoch })
 

@@ -52,6 +52,8 @@ export interface WaitFigures {
   /** Requests that waited because nothing could answer, and those of them that waited in vain. */
   holds: number
   holdTimeouts: number
+  /** Lines of the access log that could not be written. */
+  accessDropped: number
   /** Requests that gracer answered itself without any release, by the code in its reply. */
   readonly refused: Record<string, number>
   /** Broken invariants seen by this worker alone. */
@@ -101,11 +103,11 @@ export function copyFigures(figures: ReleaseFigures): ReleaseFigures {
 }
 
 export function noWaits(service: ServiceName): WaitFigures {
-  return { service, parked: 0, held: 0, parks: 0, longestParkUs: 0, holds: 0, holdTimeouts: 0, refused: {}, violations: 0 }
+  return { service, parked: 0, held: 0, parks: 0, longestParkUs: 0, holds: 0, holdTimeouts: 0, accessDropped: 0, refused: {}, violations: 0 }
 }
 
 export function addWaits(sum: WaitFigures, more: WaitFigures): void {
-  for (const field of ['parked', 'held', 'parks', 'holds', 'holdTimeouts', 'violations'] as const) sum[field] += more[field]
+  for (const field of ['parked', 'held', 'parks', 'holds', 'holdTimeouts', 'accessDropped', 'violations'] as const) sum[field] += more[field]
   sum.longestParkUs = Math.max(sum.longestParkUs, more.longestParkUs)
   for (const [code, count] of Object.entries(more.refused)) sum.refused[code] = (sum.refused[code] ?? 0) + count
 }

@@ -8,6 +8,9 @@ export const defaults = Object.freeze({
   trustProxy: false,
   limits: Object.freeze({ idle: '75s' }),
   log: Object.freeze({ level: 'info', access: false } as const),
+  /** Of `log.access`, where it is on. */
+  access: Object.freeze({ sample: 1, query: false, file: null, size: '64MiB', keep: 3 }),
+  metrics: Object.freeze({ listen: null }),
   /** Where no key and no flag names it, an existing folder ./releases is taken. */
   releases: null,
   command: null,

@@ -1,9 +1,10 @@
+import { describeFront } from './front-config.ts'
 import { originsOf } from './load.ts'
 import type { Origin } from './load.ts'
 import { pathText } from './problems.ts'
 import { describeService } from './service-config.ts'
 import type { Config } from './types.ts'
-import { formatDuration, formatListen } from './units.ts'
+import { formatListen } from './units.ts'
 
 /** One effective value, written as it would stand in gracer.json. */
 export interface ConfigLine {
@@ -21,10 +22,9 @@ export function describeConfig(config: Config): readonly ConfigLine[] {
   }
   add('listen', formatListen(config.listen))
   add('workers', config.workers)
-  add('trustProxy', config.front.trustProxy)
-  add('limits.idle', formatDuration(config.front.idleMs))
   add('log.level', config.log.level)
-  add('log.access', config.log.access)
+  for (const [key, value] of describeFront(config.front)) add(key, value)
+  add('metrics.listen', config.metrics === null ? null : formatListen(config.metrics))
   for (const service of config.services) {
     const within = config.form === 'flat' ? '' : `${pathText(['services', service.name])}.`
     if (config.form === 'services') {

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { matchesAll, type Match } from '../../proxy/match.ts'
+import { completeFront } from './front-config.ts'
 import { readEnvFile } from './env-file.ts'
 import { crossProblems } from './cross-problems.ts'
 import { findConfig } from './find-config.ts'
@@ -71,7 +72,7 @@ export function loadConfig(options: LoadOptions): Config {
     return completeService(values, { name, match, releases, base })
   })
   const config = freezeDeep<Config>({
-    file, base, listen: top.listen, workers: top.workers, front: { trustProxy: top.trustProxy, idleMs: top.limits.idle }, log: top.log, form, services: completed,
+    file, base, listen: top.listen, workers: top.workers, front: completeFront(top, base), log: { level: top.log.level }, metrics: top.metrics.listen, form, services: completed,
   })
   checkTogether(config, source)
   checkEnvFiles(config, source)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { accessKey, metricsKey } from './front-schema.ts'
 import { defaults } from './defaults.ts'
 import { duration, group, oneOf, whole, yesOrNo } from './kinds.ts'
 import { hostPattern, pathPrefix } from './match-schema.ts'
@@ -16,7 +17,7 @@ const limits = {
 
 const log = {
   level: oneOf(['debug', 'info', 'warn', 'error'], 'What gracer itself logs.').prefault(defaults.log.level),
-  access: yesOrNo('One line for every request.').prefault(defaults.log.access),
+  access: accessKey,
 }
 
 const top = {
@@ -35,6 +36,7 @@ const top = {
   trustProxy: yesOrNo('Whether X-Forwarded-* of whoever connects are believed.').prefault(defaults.trustProxy),
   limits: group(limits, 'Limits of the public port.'),
   log: group(log, 'What is logged.'),
+  metrics: metricsKey,
 }
 
 /** Where a service stands among several: what it answers to, and its own keys. */

@@ -1,3 +1,4 @@
+import type { AccessSettings, FrontSettings } from '../../proxy/front-settings.ts'
 import type { Match } from '../../proxy/match.ts'
 import type { CanaryConfig } from './canary.ts'
 
@@ -13,17 +14,22 @@ export interface Config {
   readonly listen: { readonly host: string; readonly port: number }
   readonly workers: number
   readonly front: FrontConfig
-  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly access: boolean }
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' }
+  /** null: the figures are on the control socket only. */
+  readonly metrics: { readonly host: string; readonly port: number } | null
   /** flat: one service, `default`, whose keys stand at the top. */
   readonly form: 'flat' | 'services'
   readonly services: readonly ServiceConfig[]
 }
 
-export interface FrontConfig {
-  /** Whether X-Forwarded-* of the peer are believed. */
-  readonly trustProxy: boolean
-  /** A keep-alive connection of a client without a request is closed after this. */
-  readonly idleMs: number
+/** What the workers are told; the access log's file may be left to the state folder. */
+export interface FrontConfig extends Omit<FrontSettings, 'access'> {
+  readonly access: AccessConfig | null
+}
+
+export interface AccessConfig extends Omit<AccessSettings, 'file'> {
+  /** Absolute; null: access.log in the state folder. */
+  readonly file: string | null
 }
 
 export interface ServiceConfig {

@@ -249,6 +249,8 @@ export interface ServiceTraffic {
   readonly longestParkMs: number
   readonly holds: number
   readonly holdTimeouts: number
+  /** Lines of the access log that could not be written. */
+  readonly accessDropped: number
   /** What gracer answered itself without any release, by the code in its reply. */
   readonly refused: Readonly<Record<string, number>>
 }

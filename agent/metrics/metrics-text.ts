@@ -55,6 +55,7 @@ function addServices(out: Exposition, { figures, services }: MetricsInput): void
   out.gauge('gracer_longest_park_seconds', 'The longest that a flip made a request wait.', each((found) => (found?.waits.longestParkUs ?? 0) / 1e6))
   out.counter('gracer_holds_total', 'Requests that waited because nothing could answer.', each((found) => found?.waits.holds ?? 0))
   out.counter('gracer_hold_timeouts_total', 'Requests that waited in vain.', each((found) => found?.waits.holdTimeouts ?? 0))
+  out.counter('gracer_access_log_dropped_total', 'Lines of the access log that could not be written.', figures.services.map(({ service, waits }): Sample => [{ service }, waits.accessDropped]))
   out.counter('gracer_lost_total', 'Requests that were picked and got no complete reply though their client stayed, over all releases.', each((found) => found?.lost ?? 0))
   out.counter('gracer_violations_total', 'Broken promises that gracer itself has seen; anything but 0 is a defect.', each((found) => found?.violations ?? 0))
   out.counter('gracer_refused_total', 'Replies of gracer itself, by code; without a service where it could not be said for which.',

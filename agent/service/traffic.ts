@@ -29,6 +29,7 @@ export function serviceTraffic(waits: WaitFigures | undefined): ServiceTraffic {
     longestParkMs: tenths(waits?.longestParkUs ?? 0),
     holds: waits?.holds ?? 0,
     holdTimeouts: waits?.holdTimeouts ?? 0,
+    accessDropped: waits?.accessDropped ?? 0,
     refused: { ...waits?.refused },
   }
 }

@@ -28,13 +28,22 @@ export interface AttemptOwner {
   /** The head of the reply is about to be written. */
   replying(): void
   /** The WebSocket has ended and its visit with it. */
-  tunnelEnded(): void
+  tunnelEnded(how: VisitEnd): void
   /** The last deadline has passed. */
   cut(): void
 }
 
 /** Interim replies (1xx) before the reply itself. */
 const maxInterim = 16
+
+/** performance.now() each; bytes over the connection to the release, in to it, out of it. */
+export interface AttemptTimes {
+  readonly pickedAt: number
+  headAt: number | null
+  receivedAt: number | null
+  bytesIn: number
+  bytesOut: number
+}
 
 /** One visit to a release: from the pick over the connection and the request to the end of the reply. */
 export class Attempt implements UpstreamListener, ReplyOwner {
@@ -46,6 +55,8 @@ export class Attempt implements UpstreamListener, ReplyOwner {
   #interim = 0
   #reused = false
   #counted = false
+  /** Measured for an access log only. */
+  readonly times: AttemptTimes | null
   #giveUpDial: (() => void) | null = null
   #upstream: Upstream | null = null
   #request: ClientRequest | null = null
@@ -57,6 +68,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     this.#client = client
     this.visit = visit
     this.#owner = owner
+    this.times = house.access === null ? null : { pickedAt: performance.now(), headAt: null, receivedAt: null, bytesIn: 0, bytesOut: 0 }
   }
 
   /** The reply was ended in order before the release ended it. */
@@ -132,6 +144,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       request.destroy()
       return
     }
+    if (this.times !== null) this.times.headAt = performance.now()
     const status = incoming.statusCode ?? 0
     const head = replyHead(incoming.rawHeaders, status)
     if (this.#upstream !== null) this.#upstream.keepAliveMs = head.keepAliveMs
@@ -167,6 +180,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       if (!this.#over) this.#badReply(fault ?? '')
       return
     }
+    if (this.times !== null) this.times.headAt = performance.now()
     this.visit.answered(101)
     res.detachSocket(connection.socket)
     connection.socket.write(switchedHead(incoming), 'latin1')
@@ -174,7 +188,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       this.#over = true
       this.#countBytes()
       this.visit.end(how)
-      this.#owner.tunnelEnded()
+      this.#owner.tunnelEnded(how)
     })
     this.#tunnel = tunnel
     this.visit.becomes('upgraded', (closeCode) => tunnel.endInOrder(closeCode))
@@ -216,7 +230,10 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     if (upstream === null || this.#counted) return
     this.#counted = true
     const { socket } = upstream
-    this.visit.moved(socket.bytesWritten - upstream.writtenBefore, socket.bytesRead - upstream.readBefore)
+    const toRelease = socket.bytesWritten - upstream.writtenBefore
+    const fromRelease = socket.bytesRead - upstream.readBefore
+    this.visit.moved(toRelease, fromRelease)
+    if (this.times !== null) Object.assign(this.times, { receivedAt: performance.now(), bytesIn: toRelease, bytesOut: fromRelease })
   }
 
   /** A visitor of a canary gets gracer's cookie with its first reply that is for itself alone. */

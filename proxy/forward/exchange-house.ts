@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AccessRecord } from '../access/access-line.ts'
 import type { Picker } from '../visit.ts'
 import type { ClientConnection } from './client-connection.ts'
 import type { EarlyBytes } from './early-bytes.ts'
@@ -9,6 +10,12 @@ import type { UpstreamPool } from './upstream-pool.ts'
 
 export type Log = (level: 'debug' | 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
 
+/** Where the lines of an access log go. */
+export interface AccessSink {
+  wants(end: Pick<AccessRecord, 'status' | 'end'>): boolean
+  write(record: AccessRecord): void
+}
+
 /** What all exchanges of a front share. */
 export interface ExchangeHouse {
   readonly picker: Picker
@@ -17,6 +24,8 @@ export interface ExchangeHouse {
   readonly draining: () => boolean
   /** The front answers by itself; service '': it could not be said which. */
   readonly refused: (service: string, code: string) => void
+  /** null: no access log, and nothing is measured for one. */
+  readonly access: AccessSink | null
   /** null: replies pass as they are. */
   readonly rewriter: ReplyRewriter | null
   /** An untrusted peer sent X-Forwarded-For. */

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AccessEnd } from '../access/access-line.ts'
+import { addressForLog } from '../access/address-for-log.ts'
 import { Visitor, type HasVisitor } from '../canary/visitor.ts'
 import { numberOfKey, type ReleaseId } from '../release-key.ts'
 import type { PendingPick, Visit, VisitEnd } from '../visit.ts'
@@ -9,7 +11,7 @@ import type { EarlyBytes } from './early-bytes.ts'
 import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
 import { writeRefusal, type FrontReply } from './refusal.ts'
 import type { Rejected, Understood } from './request-checks.ts'
-import { isNearby } from './forwarded.ts'
+import { isNearby, plainAddress } from './forwarded.ts'
 import { clientAddress, requestFields, type Origin } from './request-fields.ts'
 
 /**
@@ -38,6 +40,10 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   /** A connection made for this request was closed without a word. */
   #deserted = false
   #over = false
+  #accounted = false
+  /** Of a reply that the front wrote itself, and whether a release owed one. */
+  #code: string | null = null
+  #lost = false
   #pending: PendingPick | null = null
   #attempt: Attempt | null = null
   #origin: Origin | null = null
@@ -185,8 +191,9 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     if (!this.#res.shouldKeepAlive) this.#connection.close()
   }
 
-  tunnelEnded(): void {
+  tunnelEnded(how: VisitEnd): void {
     this.#over = true
+    this.#account(how as AccessEnd)
     this.#connection.leave(this)
   }
 
@@ -222,12 +229,14 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
 
   /** The client is there and gets an error instead of its reply. */
   #lose(reply: FrontReply): void {
+    this.#lost = true
     this.#attempt?.end('lost')
     this.#refuse(reply, false)
   }
 
   #refuse(reply: FrontReply, close: boolean): void {
     if (close || !this.received) this.#res.shouldKeepAlive = false
+    this.#code = reply.code
     this.replying()
     writeRefusal(this.#req, this.#res, reply, this.#requestId ?? randomUUID())
     if (!this.#res.shouldKeepAlive) this.#connection.close()
@@ -239,6 +248,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     this.#over = true
     const early = this.#attempt?.endedEarly === true
     this.#attempt?.end(early ? 'graceful' : 'complete')
+    this.#account(this.#lost ? 'lost' : early ? 'graceful' : 'complete')
     if (!this.received) {
       // A reply before the whole request: what is left of it is thrown away.
       this.#req.unpipe()
@@ -253,6 +263,39 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     if (this.#attempt?.tunnelled !== true) this.#over = true
     this.#pending?.cancel()
     this.#attempt?.end(how)
+    if (this.#over) this.#account(how as AccessEnd)
+  }
+
+  /** Its line in the access log, once. */
+  #account(end: AccessEnd): void {
+    const sink = this.#house.access
+    if (sink === null || this.#accounted) return
+    this.#accounted = true
+    const attempt = this.#attempt
+    const tunnelled = attempt?.tunnelled === true
+    const status = tunnelled ? 101 : this.#res.headersSent ? this.#res.statusCode : null
+    if (!sink.wants({ status, end })) return
+    const now = performance.now()
+    const totalMs = Number(process.hrtime.bigint() - this.#arrivedAt) / 1e6
+    const times = attempt?.times ?? null
+    const peer = this.#origin?.peer ?? plainAddress(this.#connection.socket.remoteAddress)
+    const named = this.#origin?.trusted === true ? this.#claimedFor() : null
+    sink.write({
+      service: this.#service, release: attempt === null ? null : numberOfKey(attempt.visit.release), status, end,
+      method: this.#req.method ?? '', target: this.#client?.seen.target ?? this.#req.url ?? null, host: this.#client?.seen.host.text ?? null,
+      client: addressForLog(peer, named), forwardedFor: named?.includes(',') === true ? named : null, requestId: this.#requestId,
+      bytesIn: times?.bytesIn ?? 0, bytesOut: times?.bytesOut ?? 0,
+      waitMs: times === null ? null : Math.max(0, totalMs - (now - times.pickedAt)), firstByteMs: times?.headAt == null ? null : times.headAt - times.pickedAt,
+      upstreamMs: times?.receivedAt == null ? null : times.receivedAt - times.pickedAt, totalMs,
+      retry: this.#dials + (this.#retried ? 1 : 0), upgraded: tunnelled, code: this.#code,
+    })
+  }
+
+  /** What a trusted peer said in X-Forwarded-For: all that the upstream gets but the peer itself, which stands last. */
+  #claimedFor(): string | null {
+    const all = String(this.#client?.fields['X-Forwarded-For'] ?? '')
+    const at = all.lastIndexOf(', ')
+    return at === -1 ? null : all.slice(0, at)
   }
 
   #facts(error: string): Record<string, unknown> {

@@ -7,11 +7,11 @@ import { replyToBadInput } from './bad-input.ts'
 import { ClientConnection } from './client-connection.ts'
 import { EarlyBytes } from './early-bytes.ts'
 import { Exchange } from './exchange.ts'
-import type { ExchangeHouse, Log } from './exchange-house.ts'
+import type { AccessSink, ExchangeHouse, Log } from './exchange-house.ts'
 import { isNearby, plainAddress } from './forwarded.ts'
 import { FrontRequest } from './front-request.ts'
 import { closeGently } from './gentle-close.ts'
-import { rawRefusal } from './refusal.ts'
+import { rawRefusal, type FrontReply } from './refusal.ts'
 import { checkHandshake, checkRequest } from './request-checks.ts'
 import type { ReplyRewriter } from './rewrite.ts'
 import { UpstreamPool } from './upstream-pool.ts'
@@ -27,6 +27,8 @@ export interface FrontOptions {
   readonly log: Log
   /** The front answers a request by itself, with this code; service '': it could not be said which. */
   readonly refused?: (service: string, code: string) => void
+  /** Gets the line of each request; absent: no access log. */
+  readonly access?: AccessSink | null
   /** Changes replies on their way. Absent: they pass as they are, at no cost. */
   readonly rewriter?: ReplyRewriter
   /** Paths that the front's owner answers: asked with the path (without the query); null: goes to a release. */
@@ -63,7 +65,7 @@ const checkMs = 1_000
 
 /** Everything between a client's connection and the release that the picker chooses. */
 export function createFront(options: FrontOptions): Front {
-  const { picker, serviceFor, trustProxy, idleMs, log, refused = () => {} } = options
+  const { picker, serviceFor, trustProxy, idleMs, log, refused = () => {}, access = null } = options
   const connections = new Set<ClientConnection>()
   const pool = new UpstreamPool()
   const own = options.own ?? null
@@ -77,6 +79,7 @@ export function createFront(options: FrontOptions): Front {
     log,
     draining: () => draining,
     refused,
+    access,
     rewriter: options.rewriter ?? null,
     claimed: (peer) => {
       if (claimSaid || !isNearby(peer)) return
@@ -175,8 +178,18 @@ export function createFront(options: FrontOptions): Front {
     const reply = replyToBadInput(error)
     const connection = ClientConnection.of(socket)
     if (reply === null || connection === undefined || socket.bytesRead === 0) return void socket.destroy()
-    if (!connection.closing) refused('', reply.code)
+    if (!connection.closing) unread(reply, socket)
     connection.refuseInput(rawRefusal(reply, randomUUID()))
+  }
+
+  /** What no parser could read has no more to tell than this. */
+  function unread({ status, code }: FrontReply, socket: Socket): void {
+    refused('', code)
+    if (access?.wants({ status, end: 'complete' }) !== true) return
+    access.write({
+      service: '', release: null, status, end: 'complete', method: '', target: null, host: null, client: plainAddress(socket.remoteAddress), forwardedFor: null, requestId: null,
+      bytesIn: 0, bytesOut: 0, waitMs: null, firstByteMs: null, upstreamMs: null, totalMs: 0, retry: 0, upgraded: false, code,
+    })
   }
 
   const drained = new Promise<void>((resolve) => server.once('close', resolve))

@@ -1,5 +1,6 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { bindWithoutAccepting, type BareSocket } from '../../inherit/bare-socket.ts'
+import type { FrontSettings } from '../front-settings.ts'
 import type { Log, LogLevel } from '../log.ts'
 import { protocolVersion, type DrainDeadlines, type DrainOrder, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
 import { readTableOrEmpty, writeTable } from '../table-file.ts'
@@ -22,7 +23,7 @@ export interface MasterOptions {
   /** A socket that systemd passed down; null: bind. */
   readonly passed: BareSocket | null
   readonly workers: number
-  readonly front: { readonly trustProxy: boolean; readonly idleMs: number }
+  readonly front: FrontSettings
   /** What workers and agent are started from. */
   readonly installation: Installation
   readonly agentArgs: readonly string[]

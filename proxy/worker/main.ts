@@ -1,4 +1,5 @@
 import { takeUpSockets } from '../../inherit/inherited-sockets.ts'
+import { AccessLog } from '../access/access-log.ts'
 import { isMessage } from '../channel.ts'
 import { createFront } from '../forward/front.ts'
 import { openLog } from '../log.ts'
@@ -39,12 +40,21 @@ const picker = new WaitingPicker({
     say({ type: 'fell-back', service, release, number, error: 'connection refused' })
   },
 })
+const access = start.access === null ? null : new AccessLog({
+  ...start.access,
+  dropped(service, lines) {
+    ledger.waits(service).accessDropped += lines
+    ledger.version += 1
+  },
+  log: (event, fields) => log.warn(event, fields),
+})
 const front = createFront({
   picker,
   serviceFor: (host, path) => serviceFor(routes.table, host, path),
   trustProxy: start.trustProxy,
   idleMs: start.idleMs,
   refused: (service, code) => ledger.refused(service, code),
+  access,
   log: (level, event, fields) => log[level](event, fields),
 })
 const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release, order) => worker.quiet(release, order) })
@@ -60,7 +70,10 @@ const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ na
 const worker = new Worker({
   routes, ledger, picker, evidence, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
   listen: () => publicSocket.listen(),
-  exit: (code) => process.exit(code),
+  exit(code) {
+    access?.close()
+    process.exit(code)
+  },
 })
 
 process.on('message', (value, handle) => {

@@ -32,8 +32,8 @@ it('gives the defaults of the design where there is no file', () => {
     base: cwd,
     listen: { host: '127.0.0.1', port: 8080 },
     workers: 1,
-    front: { trustProxy: false, idleMs: 75_000 },
-    log: { level: 'info', access: false },
+    front: { trustProxy: false, idleMs: 75_000, access: null },
+    log: { level: 'info' }, metrics: null,
     form: 'flat',
     services: [
       {
@@ -50,7 +50,7 @@ it('gives the defaults of the design where there is no file', () => {
 it('reads every key of the flat form, with paths relative to the file', () => {
   const cwd = withConfig({
     $schema: './node_modules/gracer/docs/gracer.schema.json',
-    listen: '[::1]:9', workers: 3, trustProxy: true, limits: { idle: '5s' }, log: { level: 'debug', access: true },
+    listen: '[::1]:9', workers: 3, trustProxy: true, limits: { idle: '5s' }, log: { level: 'debug', access: { sample: 0.5, file: 'a.log', size: '1MB' } }, metrics: { listen: 'localhost:9464' },
     releases: './drops', command: ['node', 'x.mjs'], socket: 'port', env: { A: '1' }, envFile: 'my.env', keep: 2, settle: '1s',
     health: { path: '/up', host: 'shop.test:80', headers: { 'X-Probe': 'yes' }, expect: '204', interval: '1s', timeout: '3s', successes: 1, deadline: '2m' },
     drain: { timeout: '1s', streams: '0s', upgraded: '2s', spread: '0s', stop: '3s' }, bake: '0s', onCrashLoop: 'rollback',
@@ -59,7 +59,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   })
   writeFileSync(join(cwd, 'my.env'), 'B=2\n')
   const config = loadConfig({ cwd })
-  expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, idleMs: 5_000 }, log: { level: 'debug', access: true } })
+  expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, idleMs: 5_000, access: { sample: 0.5, query: false, file: join(cwd, 'a.log'), maxBytes: 1_000_000, keep: 3 } }, log: { level: 'debug' }, metrics: { host: '127.0.0.1', port: 9_464 } })
   expect(only(config)).toEqual({
     name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, settleMs: 1_000,
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },
@@ -203,6 +203,12 @@ it('describes the config in full with the origin of each value, and hides what m
   const described = new Set(lines.map(({ key }) => key.split('.')[0]))
   const { properties } = JSON.parse(configJsonSchema()) as { properties: Record<string, unknown> }
   expect(Object.keys(properties).filter((key) => !described.has(key))).toEqual(['$schema', 'services'])
+})
+
+it('takes true for the access log as it is by default, and figures on this machine alone', () => {
+  expect(loadConfig({ cwd: withConfig({ log: { access: true } }) }).front.access).toEqual({ sample: 1, query: false, file: null, maxBytes: 64 * 2 ** 20, keep: 3 })
+  for (const listen of [':9464', '0.0.0.0:9464', '10.0.0.1:9464', 'example.com:1']) expect(() => loadConfig({ cwd: withConfig({ metrics: { listen } }) })).toThrow(/metrics\.listen: expected a loopback address/)
+  for (const access of [{ sample: 0 }, { sample: 2 }, { keep: 0 }, { size: '3' }, 'yes']) expect(() => loadConfig({ cwd: withConfig({ log: { access } }) })).toThrow(/log\.access/)
 })
 
 it('ships a JSON schema that is what the code says', () => {

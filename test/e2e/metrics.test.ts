@@ -1,7 +1,8 @@
 import http from 'node:http'
-import { utimesSync } from 'node:fs'
 import { join } from 'node:path'
+import { readFileSync, utimesSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../inherit/ephemeral-socket.ts'
 import { parseExposition, valueOf, type Family } from '../support/exposition-parser.ts'
 import { until } from '../support/deadline.ts'
 import { GracerProcess } from '../support/gracer-process.ts'
@@ -21,10 +22,12 @@ http.createServer((req, res) => {
 `
 
 let gracer: GracerProcess
+let metricsPort = 0
 const agent = new http.Agent({ keepAlive: true, maxSockets: 8 })
 
 beforeAll(async () => {
-  gracer = await GracerProcess.startWith({ workers: 2, config: { settle: '100ms', bake: '200ms', health: { path: '/healthz' } } }, async (one) => {
+  metricsPort = await freePort()
+  gracer = await GracerProcess.startWith({ workers: 2, config: { log: { access: true }, metrics: { listen: `127.0.0.1:${metricsPort}` }, settle: '100ms', bake: '200ms', health: { path: '/healthz' } } }, async (one) => {
     const past = new Date(Date.now() - 60_000)
     utimesSync(writeFiles(join(one.releases, 'first'), { 'server.mjs': program }), past, past)
     await Promise.resolve()
@@ -84,6 +87,23 @@ test('counts every reply by class, what went wrong, bytes and latencies, once, a
   expect(release?.traffic.errorRate).toBeCloseTo(11 / 62, 10)
   expect(release?.traffic.latencyMs?.count).toBe(61)
   expect(release?.traffic.latencyMs?.p99).toBeGreaterThanOrEqual(release?.traffic.latencyMs?.p50 ?? Infinity)
+})
+
+test('the access log has a line for each of them, and the same figures are on the port that the config names', async () => {
+  const lines = await until('62 lines', () => {
+    const text = readFileSync(join(gracer.folder, '.gracer', 'log', 'access.log'), 'utf8')
+    return text.split('\n').length - 1 >= 62 ? text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>) : null
+  })
+  expect(lines).toHaveLength(62)
+  expect(lines.filter(({ end }) => end === 'complete')).toHaveLength(61)
+  expect(lines.find(({ path }) => path === '/break')).toMatchObject({ service: 'default', release: 'v1', status: 502, end: 'lost', code: 'upstream-gone', method: 'POST', client: '127.0.0.1' })
+  const text = await new Promise<string>((resolve, reject) => {
+    http.get({ port: metricsPort, host: '127.0.0.1', path: '/metrics' }, (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk)).on('end', () => resolve(body))
+    }).on('error', reject)
+  })
+  expect(valueOf(parseExposition(text), 'gracer_requests_total', { release: 'v1', class: '2xx' })).toBe(31)
 })
 
 test('refused requests stand by their reason and on no release', async () => {
