@@ -12,13 +12,14 @@ import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
 import { serviceStatus } from './service/status.ts'
 import { canUndo } from './swap/ends.ts'
+import type { Services } from './services.ts'
 import type { UpgradeDesk } from './upgrade-desk.ts'
 import { findRelease, labelOf, stateOf, type ReleaseRecord, type ServiceState } from './swap/state.ts'
 
 export interface HandlerOptions {
   readonly link: MasterLink
   readonly version: string
-  readonly services: ReadonlyMap<string, Service>
+  readonly services: Services
   readonly upgradeDesk: UpgradeDesk
 }
 
@@ -31,11 +32,7 @@ const besideHealthMs = 60_000
 export function createHandlers(options: HandlerOptions): ControlHandlers {
   const { link, services } = options
 
-  const serviceNamed = (name: string): Service => {
-    const found = services.get(name)
-    if (found !== undefined) return found
-    throw new GracerError(`there is no service ${name}`, { code: 'no-such-service', exitCode: 2, hint: `There is: ${[...services.keys()].join(', ')}.` })
-  }
+  const serviceNamed = (name: string): Service => services.named(name)
 
   const recordOf = (service: Service, label: string | null): ReleaseRecord => {
     const { state } = service.runner
@@ -58,7 +55,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       violations: (figures?.services ?? []).reduce((total, one) => total + one.violations, 0),
       lost: (figures?.services ?? []).reduce((total, one) => total + one.lost, 0),
       refused: figures?.services.find((one) => one.service === '')?.waits.refused ?? {},
-      services: await Promise.all([...services.values()].map(async ({ runner }) => serviceStatus(runner.state, figures, runner.boots, await runner.canary.status(figures)))),
+      services: await Promise.all(services.all().map(async ({ runner }) => serviceStatus(runner.state, figures, runner.boots, await runner.canary.status(figures)))),
     }
   }
 
@@ -98,7 +95,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
 
   return {
     status,
-    metrics: () => collectMetrics(link, services, options.version),
+    metrics: () => collectMetrics(link, services.all(), options.version),
     history: (name, n): Receipt[] => serviceNamed(name).runner.teller.history.newest(n),
     explain(name, label): Explanation {
       const service = serviceNamed(name)
@@ -116,7 +113,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       return { release: labelOf(record) ?? record.id, file: service.logFile(record.id) }
     },
     events(listener) {
-      const ends = [...services.values()].map(({ runner }) => runner.teller.audience.watch(listener))
+      const ends = services.all().map(({ runner }) => runner.teller.audience.watch(listener))
       return () => ends.forEach((end) => end())
     },
     swap,
@@ -155,6 +152,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     orderCanary: async (name, order) => orderCanary(serviceNamed(name), order),
     canaryToken: (name, wish, forMs) => canaryToken(serviceNamed(name), wish, forMs),
     down: () => link.say({ type: 'down' }),
+    reload: () => services.reload(),
     upgrade: (root) => options.upgradeDesk.begin(root),
     upgradeReport: () => options.upgradeDesk.report,
   }

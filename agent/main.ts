@@ -1,19 +1,17 @@
 import { join } from 'node:path'
-import { GracerError } from '../inherit/gracer-error.ts'
 import { sendToParent } from '../proxy/channel.ts'
 import { openLog } from '../proxy/log.ts'
 import { protocolVersion, type FromAgent } from '../proxy/messages.ts'
 import { keepConfig, keptConfig } from './config/kept.ts'
 import { loadConfig } from './config/load.ts'
-import type { Config, ServiceConfig } from './config/types.ts'
+import type { Config } from './config/types.ts'
 import { startControlServer } from './control/server.ts'
 import { startFrontChores } from './front-chores.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
 import { collectMetrics } from './metrics/collect.ts'
 import { capLog } from './service/cap-log.ts'
-import { forService } from './service-link.ts'
-import { Service } from './service/service.ts'
+import { Services } from './services.ts'
 import type { AgentStart } from './start.ts'
 import { longestDrain } from './service/longest-drain.ts'
 import { openStateFolder } from './state-folder.ts'
@@ -75,26 +73,14 @@ function readFirst(): Config {
     return readAll()
   } catch (error) {
     const kept = keptConfig<Config>(keptPath)
-    if (kept === null) throw error
+    // A kept config of a version before there were several services has no `form`: better none than half of one.
+    if (kept?.form === undefined) throw error
     log.error('config.invalid', { error: (error as Error).message }, 'The config is not valid; until it is, the last valid one is used and swaps are refused.')
     return kept
   }
 }
 
-const config = readFirst()
-
-function readService(name: string): ServiceConfig {
-  const found = readAll().services.find((service) => service.name === name)
-  if (found !== undefined) return found
-  throw new GracerError(`the config no longer has a service ${name}`, { code: 'config-invalid', exitCode: 2 })
-}
-
-const services = new Map(
-  config.services.map((one) => [
-    one.name,
-    new Service({ config: one, link, state, log, readConfig: () => readService(one.name), workingFolder: one.releases === null ? config.base : null }),
-  ]),
-)
+const services = new Services({ link, state, log, config: readFirst(), read: readAll })
 link.listen((message) => {
   switch (message.type) {
     case 'quiesce':
@@ -106,27 +92,25 @@ link.listen((message) => {
     case 'upgrade':
       upgradeDesk.heard(message.report)
       break
-    default: {
-      const word = forService(message)
-      if (word !== null) services.get(word.service)?.runner.fromMaster(word.message)
-    }
+    default:
+      services.fromMaster(message)
   }
 })
 
-const upgradeDesk = new UpgradeDesk(link, () => [...services.values()])
+const upgradeDesk = new UpgradeDesk(link, () => services.all())
 
 const control = await startControlServer({
   socketPath: state.controlSocket,
   handlers: createHandlers({ link, version: packageVersion(), services, upgradeDesk }),
   log: { warn: (fields, message) => log.warn('control.warn', fields, message), error: (fields, message) => log.error('control.error', fields, message) },
 })
-for (const service of services.values()) await service.start()
-startFrontChores(config, state, log, () => collectMetrics(link, services, packageVersion()))
+await services.start()
+startFrontChores(services.config, state, log, () => collectMetrics(link, services.all(), packageVersion()))
 link.say({ type: 'ready' })
 log.info('agent.ready', { epoch: link.hello.epoch })
 
 async function quiesce(): Promise<void> {
-  await Promise.all([...services.values()].map((service) => service.close()))
-  link.say({ type: 'quiesced', ...longestDrain(config.services) })
+  await services.close()
+  link.say({ type: 'quiesced', ...longestDrain(services.all().map((service) => service.config)) })
   await control.close()
 }

@@ -1,7 +1,7 @@
 import { isMessage, sendToParent } from '../proxy/channel.ts'
 import type { ServiceFigures } from '../proxy/figures.ts'
 import type { DrainDeadlines, DrainOrder, FromAgent, MasterFacts, SpawnOrder, ToAgent } from '../proxy/messages.ts'
-import type { ProposedRoute, ReleaseId } from '../proxy/table.ts'
+import { withServices, type ProposedRoute, type ReleaseId, type ServicePlace, type Table } from '../proxy/table.ts'
 
 export type Hello = Extract<ToAgent, { type: 'hello' }>
 
@@ -20,17 +20,22 @@ export interface Figures extends MasterFacts {
 /** A master that does not answer a report by then is too busy to be asked: the caller goes on without. */
 const reportMs = 2_000
 
+type Change = { readonly route: ProposedRoute; readonly safe: ProposedRoute | null } | { readonly places: readonly ServicePlace[] }
+
 /** The agent's end of its channel to the master. Changes of the table are sent one at a time, whatever the service. */
 export class MasterLink {
   readonly hello: Hello
+  /** The table as it was when the services were named last: what a service that begins now finds. */
+  table: Table
   readonly #routes = new Map<number, RouteAnswer>()
-  #queue: { readonly route: ProposedRoute; readonly safe: ProposedRoute | null; readonly answer: RouteAnswer }[] = []
+  #queue: { readonly change: Change; readonly answer: RouteAnswer }[] = []
   readonly #reports = new Map<number, (figures: Figures | null) => void>()
   #next = 1
   #changing = false
 
   constructor(hello: Hello) {
     this.hello = hello
+    this.table = hello.table
   }
 
   /** What the master says that is not an answer; what it said since its first word comes first. */
@@ -52,14 +57,36 @@ export class MasterLink {
 
   /** `safe`: what the master puts in its place should this agent die, or ask for it. */
   route(route: ProposedRoute, safe: ProposedRoute | null, answer: RouteAnswer): void {
-    this.#queue.push({ route, safe, answer })
+    this.#queue.push({ change: { route, safe }, answer })
     this.#nextRoute()
+  }
+
+  /** Names the services that there are, all of them; resolves when all workers know. Rejects where the master refuses. */
+  services(places: readonly ServicePlace[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({
+        change: { places },
+        answer: {
+          committed: () => {
+            this.table = withServices(this.table, this.hello.epoch, places)
+          },
+          refused: (message) => reject(new Error(message)),
+          done: () => resolve(),
+        },
+      })
+      this.#nextRoute()
+    })
+  }
+
+  /** What waits to be sent for a service that is no more is not sent. */
+  forget(service: string): void {
+    this.#queue = this.#queue.filter(({ change }) => !('route' in change) || change.route.service !== service)
   }
 
   /** Goes before whatever waits here for the service, which is told that it was refused. */
   goSafe(service: string): void {
     this.say({ type: 'go-safe', epoch: this.hello.epoch, service })
-    const overtaken = this.#queue.filter((one) => one.route.service === service && one.safe !== null)
+    const overtaken = this.#queue.filter(({ change }) => 'route' in change && change.route.service === service && change.safe !== null)
     this.#queue = this.#queue.filter((one) => !overtaken.includes(one))
     queueMicrotask(() => { for (const { answer } of overtaken) answer.refused('the canary is being taken back') })
   }
@@ -103,7 +130,9 @@ export class MasterLink {
     const request = this.#next
     this.#next += 1
     this.#routes.set(request, next.answer)
-    this.say({ type: 'route', epoch: this.hello.epoch, request, route: next.route, safe: next.safe })
+    const { epoch } = this.hello
+    if ('places' in next.change) this.say({ type: 'services', epoch, request, places: next.change.places })
+    else this.say({ type: 'route', epoch, request, route: next.change.route, safe: next.change.safe })
   }
 
   #answered(message: ToAgent): boolean {

@@ -26,24 +26,27 @@ export type ServiceSpawn = Omit<SpawnOrder, 'service' | 'release'> & { readonly 
 export class ServiceLink {
   readonly service: string
   readonly #link: MasterLink
+  readonly #begins: 'with-agent' | 'later'
 
-  constructor(link: MasterLink, service: string) {
+  /** `begins` later: the service was added to an agent that ran; nothing of it runs. */
+  constructor(link: MasterLink, service: string, begins: 'with-agent' | 'later' = 'with-agent') {
     this.#link = link
     this.service = service
+    this.#begins = begins
   }
 
   get masterIsNew(): boolean {
-    return this.#link.hello.masterIsNew
+    return this.#begins === 'with-agent' && this.#link.hello.masterIsNew
   }
 
-  /** The number of the table that the master had when this agent began. */
+  /** The number of the table that the master had when this service began. */
   get tableNumber(): number {
-    return this.#link.hello.table.number
+    return this.#link.table.number
   }
 
   /** What that table says of this service. */
   committed(): RouteIntent {
-    const route = routeOf(this.#link.hello.table, this.service)
+    const route = routeOf(this.#link.table, this.service)
     if (route === undefined) return nothingLive
     const number = (target: Target | null): string | null => (target === null ? null : numberOfKey(target.release))
     const { canary } = route
@@ -55,6 +58,7 @@ export class ServiceLink {
 
   /** The backends of this service that ran when this agent began, by release. */
   running(): Map<string, { readonly pid: number; readonly port: number }> {
+    if (this.#begins === 'later') return new Map()
     const own = this.#link.hello.backends.filter((one) => one.service === this.service)
     return new Map(own.map((one) => [numberOfKey(one.release), { pid: one.pid, port: one.port }]))
   }
@@ -93,6 +97,7 @@ export class ServiceLink {
 
   /** The hooks of this service that the master was ordered before this agent began, by run; null: it runs. */
   hooks(): Map<number, HookResult | null> {
+    if (this.#begins === 'later') return new Map()
     return new Map(this.#link.hello.hooks.filter((one) => one.service === this.service).map((one) => [one.run, one.result]))
   }
 

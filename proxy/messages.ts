@@ -1,5 +1,5 @@
 import type { UnitEvent } from './canary/unit-event.ts'
-import type { ProposedRoute, ReleaseId, ServiceName, Table } from './table.ts'
+import type { ProposedRoute, ReleaseId, ServiceName, ServicePlace, Table } from './table.ts'
 import type { ReleaseFigures, ServiceFigures, WorkerLedger } from './figures.ts'
 
 /** Messages between master, workers and agent. All cross a process boundary as one JSON line each. */
@@ -196,6 +196,8 @@ export type FromAgent =
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
   /** What the last route of the service named as safe, at once. The route that follows says the same. */
   | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
+  /** The services of the config and no others; answered as a route is. */
+  | { readonly type: 'services'; readonly epoch: number; readonly request: number; readonly places: readonly ServicePlace[] }
   | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
   | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
   | { readonly type: 'run-hook'; readonly epoch: number; readonly order: HookOrder }

@@ -1,4 +1,5 @@
 import { raises, type CanaryRoute } from './canary/route.ts'
+import { matchesAll, type Match } from './match.ts'
 import type { ReleaseId } from './release-key.ts'
 
 /**
@@ -35,6 +36,8 @@ export type RouteState =
 
 export interface Route {
   readonly service: ServiceName
+  /** What it answers to; absent (one service, or a table of an earlier version): everything. */
+  readonly match?: Match
   /** The table number at which `live` last moved; set by the commit. Two releases never share one. */
   readonly since: number
   readonly state: RouteState
@@ -62,8 +65,15 @@ export function routeOf(table: Table, service: ServiceName): Route | undefined {
   return table.routes.find((route) => route.service === service)
 }
 
-/** What an agent proposes: a route, but for the number, which only a commit can give. */
-export type ProposedRoute = Omit<Route, 'since'>
+/** What an agent proposes: a route, but for the number, which only a commit can give, and its place, which withServices gives. */
+export type ProposedRoute = Omit<Route, 'since' | 'match'>
+
+/** A service as the config has it: that it is there, and what it answers to. */
+export interface ServicePlace {
+  readonly service: ServiceName
+  readonly match: Match
+  readonly settings: RouteSettings
+}
 
 /** A copy of the table with one route replaced (or added), numbered for its commit. */
 export function withRoute(table: Table, epoch: number, proposed: ProposedRoute): Table {
@@ -71,7 +81,21 @@ export function withRoute(table: Table, epoch: number, proposed: ProposedRoute):
   const before = routeOf(table, proposed.service)
   const since = before !== undefined && !movesLive(before, proposed) ? before.since : number
   const others = table.routes.filter((other) => other.service !== proposed.service)
-  return { epoch, number, routes: [...others, { ...proposed, since }] }
+  return { epoch, number, routes: [...others, { ...proposed, match: before?.match ?? matchesAll, since }] }
+}
+
+/**
+ * A copy of the table with these services and no others: one that is new is held until its agent says where it is, one
+ * that is gone has no route any more.
+ */
+export function withServices(table: Table, epoch: number, places: readonly ServicePlace[]): Table {
+  const number = table.number + 1
+  const routes = places.map(({ service, match, settings }): Route => {
+    const before = routeOf(table, service)
+    if (before !== undefined) return { ...before, match, settings }
+    return { service, match, settings, since: number, state: 'holding', live: null, fallback: null, reason: 'gracer is starting' }
+  })
+  return { epoch, number, routes }
 }
 
 /**

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { controlClient } from '../control/client.ts'
+import type { Status } from '../control/shapes.ts'
 import { findStateFolder } from '../state-folder.ts'
 import type { StateFolder } from '../state-folder.ts'
 import { palette } from './color.ts'
@@ -39,7 +40,7 @@ export async function runConsole(options: ConsoleOptions): Promise<never> {
   const bornOrphan = masterOf(state) !== parent
   const since = Date.now() - process.uptime() * 1_000 - headStartMs
   const own = new OwnLog(await FileTail.atLastLines(state.logFile, 200), since, options.tty)
-  const live = liveOutput(state, since)
+  const live = await liveOutputs(state, since)
   for (;;) {
     const orphaned = bornOrphan || process.ppid !== parent
     const quiet = [await own.show(), await live.show()].every((shown) => !shown)
@@ -91,8 +92,15 @@ async function fromThisRun(file: string, since: number): Promise<FileTail> {
   return found.birthtimeMs < since ? await FileTail.atLastLines(file, linesOfOldLog) : new FileTail(file)
 }
 
-function liveOutput(state: StateFolder, since: number): { show(): Promise<boolean> } {
-  const log = new LiveLog(controlClient(state.controlSocket), 'default', (file) => fromThisRun(file, since))
+/** One for each service; services that a reload adds are shown by the next console. */
+async function liveOutputs(state: StateFolder, since: number): Promise<{ show(): Promise<boolean> }> {
+  const names = await controlClient(state.controlSocket).request<Status>('GET', '/v1/status').then(({ services }) => services.map(({ name }) => name), () => ['default'])
+  const outputs = names.map((name) => liveOutput(state, since, name))
+  return { show: async () => (await Promise.all(outputs.map((output) => output.show()))).some((shown) => shown) }
+}
+
+function liveOutput(state: StateFolder, since: number, service: string): { show(): Promise<boolean> } {
+  const log = new LiveLog(controlClient(state.controlSocket), service, (file) => fromThisRun(file, since))
   let failed = false
   log.watch(new AbortController().signal).catch((error: unknown) => {
     failed = true

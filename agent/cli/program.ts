@@ -4,6 +4,7 @@ import { declareDeployVerbs } from './verbs-deploy.ts'
 import { declareDevVerb } from './verb-dev.ts'
 import { declareLookVerbs } from './verbs-look.ts'
 import { declareRunVerbs } from './verbs-run.ts'
+import { packageVersion } from '../version.ts'
 
 /**
  * The whole command line. The commands themselves are loaded only when they run, so that `gracer status` starts fast.
@@ -19,6 +20,7 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .addOption(new Option('--no-color', 'no colors (NO_COLOR and FORCE_COLOR are respected as well)'))
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .helpCommand(false)
+    .version(packageVersion(), '--version', 'the version of gracer')
 
   for (const declare of [declareRunVerbs, declareDeployVerbs, declareCanaryVerbs, declareLookVerbs, declareDevVerb]) declare(program, done)
   return program

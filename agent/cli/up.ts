@@ -61,7 +61,7 @@ export async function runUp(options: UpOptions): Promise<number> {
       logFile: state.logFile,
       logLevel: config.log.level,
       log,
-      onBound: (address) => announce(options, path, address),
+      onListening: (address) => announce(options, path, address),
       onReady: () => {
         void tellMainPid(process.env['NOTIFY_SOCKET'], process.pid, process.env['PATH']).then((problem) => {
           if (problem !== undefined) log.warn('gracer.systemd-not-told', { error: problem })

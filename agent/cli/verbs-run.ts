@@ -26,6 +26,14 @@ export const declareRunVerbs: Declare = (program, done) => {
     })
 
   program
+    .command('reload')
+    .description('have the running gracer read its config again: services are added, changed and removed')
+    .action(async (_own: unknown, command: Command) => {
+      const { runReload } = await import('./reload.ts')
+      done(await runReload(commonOf(command)))
+    })
+
+  program
     .command('upgrade')
     .description('replace gracer itself, but for its master, by the installed version, under load')
     .option('--from <dir>', 'the folder of the gracer package to use; without it the one this command is of')

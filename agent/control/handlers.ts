@@ -1,3 +1,4 @@
+import type { ConfigChange } from '../config/compare.ts'
 import type { UpgradeReport } from '../../proxy/messages.ts'
 import type { CanaryOrder } from '../canary/canary.ts'
 import type { CanaryAnswer, CanaryToken, Explanation, Outcome, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
@@ -36,6 +37,8 @@ export interface ControlHandlers {
   canaryToken(service: string, wish: string, forMs: number): CanaryToken | Promise<CanaryToken>
   /** Begins to end everything; what is under way drains. */
   down(): void | Promise<void>
+  /** Reads the config again and makes it so. */
+  reload(): Promise<ConfigChange>
   /** Begins to replace gracer's workers and agent by the version in this folder (absolute). */
   upgrade(root: string): UpgradeReport | Promise<UpgradeReport>
   upgradeReport(): UpgradeReport

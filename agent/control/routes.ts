@@ -110,6 +110,13 @@ const routes: readonly Route[] = [
     },
   },
   {
+    method: 'POST', path: '/v1/reload', query: [],
+    async run(call, handlers) {
+      await readBody(call.request, emptyBody)
+      sendJson(call.response, 200, { schema: controlSchema, change: await handlers.reload() })
+    },
+  },
+  {
     method: 'GET', path: '/v1/upgrade', query: [],
     run(call, handlers) {
       sendJson(call.response, 200, { schema: controlSchema, report: handlers.upgradeReport() })

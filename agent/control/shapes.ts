@@ -1,3 +1,4 @@
+import type { ConfigChange } from '../config/compare.ts'
 import type { UpgradeReport } from '../../proxy/messages.ts'
 import type { Verdict } from '../canary/verdict.ts'
 
@@ -17,6 +18,7 @@ import type { Verdict } from '../canary/verdict.ts'
  *   POST   /v1/services/NAME/canary/token {wish, forMs} CanaryToken
  *   DELETE /v1/services/NAME/swap/RELEASE              Outcome: undoes a swap before its flip
  *   POST   /v1/down                    {}              { schema, ok }
+ *   POST   /v1/reload                  {}              ReloadAnswer: the config read again, and what came of it
  *   GET    /v1/upgrade                                 UpgradeAnswer: how the last upgrade of gracer itself goes, or went
  *   POST   /v1/upgrade                 {root}          the same: begins one; the agent that answers is replaced by it
  *   GET    /metrics                                    text for Prometheus, no JSON
@@ -24,6 +26,11 @@ import type { Verdict } from '../canary/verdict.ts'
  * An error before a stream begins is a status of 400 or above with ErrorBody.
  */
 export const controlSchema = 1
+
+export interface ReloadAnswer {
+  readonly schema: 1
+  readonly change: ConfigChange
+}
 
 export interface UpgradeAnswer {
   readonly schema: 1

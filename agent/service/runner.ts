@@ -13,7 +13,7 @@ import { crossesLimit, errorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
 import { groupMembers, strayProcesses } from '../../proxy/master/process-group.ts'
-import { releaseKey } from '../../proxy/release-key.ts'
+import { releaseKey, type ReleaseId } from '../../proxy/release-key.ts'
 import { raiseOomScore, restoreOomScore } from '../boot/oom-score.ts'
 import { HookRuns } from './hook-runs.ts'
 import { prune } from './prune-state.ts'
@@ -106,6 +106,11 @@ export class ServiceRunner {
 
   get state(): Readonly<ServiceState> {
     return this.#state
+  }
+
+  /** The releases of this service that have a process, by the keys of the data plane. */
+  keysOfProcesses(): ReleaseId[] {
+    return this.#state.releases.filter((record) => record.process !== null).map((record) => releaseKey(this.#options.service, record.id))
   }
 
   /** Compares the journal with the table and with what runs; resolves when the table says what follows from it. */

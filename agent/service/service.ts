@@ -30,14 +30,16 @@ export interface ServiceOptions {
   readonly readConfig: () => ServiceConfig
   /** Where `gracer up` was started: what is deployed when nothing is dropped anywhere. null: only drops. */
   readonly workingFolder: string | null
+  /** later: it is added to an agent that runs already. Default: with it. */
+  readonly begins?: 'with-agent' | 'later'
 }
 
 /** One service: its runner, the folder its builds are dropped into, and what is kept of old ones. */
 export class Service {
   readonly name: string
   readonly runner: ServiceRunner
-  readonly workingFolder: string | null
   readonly #options: ServiceOptions
+  #workingFolder: string | null
   #config: ServiceConfig
   #watch: ReleasesWatch | null = null
   readonly #logTimer: NodeJS.Timeout
@@ -45,13 +47,13 @@ export class Service {
   constructor(options: ServiceOptions) {
     this.#options = options
     this.name = options.config.name
-    this.workingFolder = options.workingFolder
+    this.#workingFolder = options.workingFolder
     this.#config = options.config
     this.runner = new ServiceRunner({
       service: this.name,
       folder: options.state.serviceFolder(this.name),
       workingFolder: options.workingFolder,
-      link: new ServiceLink(options.link, options.config.name),
+      link: new ServiceLink(options.link, options.config.name, options.begins ?? 'with-agent'),
       log: options.log,
       logFile: (release) => this.logFile(release),
       config: () => this.readConfig(),
@@ -63,6 +65,10 @@ export class Service {
       },
     })
     this.#logTimer = setInterval(() => this.#capLogs(), logLookMs)
+  }
+
+  get workingFolder(): string | null {
+    return this.#workingFolder
   }
 
   /** The last config that was valid. */
@@ -93,11 +99,26 @@ export class Service {
   /** Finishes or undoes what the last agent left, then deploys what there is to deploy, and watches for drops. */
   async start(): Promise<void> {
     await this.runner.recover()
+    await this.#watchDrops()
+    this.#deployFirst(this.#watch?.newest() ?? null)
+  }
+
+  /** Takes up a config that was read again: what concerns the next boot waits for that. */
+  async apply(config: ServiceConfig, workingFolder: string | null): Promise<void> {
+    const before = this.#config
+    this.#config = config
+    this.#workingFolder = workingFolder
+    if (before.releases === config.releases && before.settleMs === config.settleMs) return
+    await this.#watch?.close()
+    this.#watch = null
+    await this.#watchDrops()
+    // Another folder: what lies there is taken as at a start.
+    if (before.releases !== config.releases && config.releases !== null) this.#deployFirst((this.#watch as ReleasesWatch | null)?.newest() ?? null)
+  }
+
+  async #watchDrops(): Promise<void> {
     const { releases, settleMs } = this.#config
-    if (releases === null) {
-      this.#deployFirst(null)
-      return
-    }
+    if (releases === null) return
     this.#watch = await watchReleases({
       folder: releases,
       settleMs,
@@ -105,7 +126,6 @@ export class Service {
       onNotice: (notice) => this.#options.log.warn('drops.notice', { service: this.name, code: notice.code, path: notice.path, message: notice.message, hint: notice.hint }),
     })
     for (const record of this.runner.state.releases) if (record.process !== null) this.#watch.setRunning(record.source, true)
-    this.#deployFirst(this.#watch.newest())
   }
 
   async close(): Promise<void> {

@@ -71,7 +71,7 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
       if (findRelease(state, event.release)?.process?.pid !== event.pid) break
       if (state.swap?.release === event.release && state.swap.step === 'checking') endSwap(state, 'failed', event.failure.message, event.failure, effects)
       // The exit that follows the stop leads to the next attempt.
-      else if (state.restarting !== null && state.confirmed === event.release) effects.push({ do: 'stop', release: event.release })
+      else if (state.restarting !== null && state.confirmed === event.release) effects.push({ do: 'note', release: event.release, what: event.failure.message }, { do: 'stop', release: event.release })
       break
     }
 

@@ -1,5 +1,5 @@
 import type { ToWorker } from '../messages.ts'
-import { movesTraffic, routeOf, withRoute, type ProposedRoute, type ServiceName, type Table } from '../table.ts'
+import { movesTraffic, routeOf, withRoute, withServices, type ProposedRoute, type ServiceName, type ServicePlace, type Table } from '../table.ts'
 
 export type WorkerId = number
 
@@ -9,6 +9,8 @@ export type CommitterInput =
   | { readonly type: 'agent-gone' }
   /** `safe`: where the service's requests go should the agent die while this route is committed; null: they stay. */
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
+  /** Which services there are, and what they answer to. It moves no request from one release to another of a service. */
+  | { readonly type: 'services'; readonly epoch: number; readonly request: number; readonly places: readonly ServicePlace[] }
   /** The agent judges that what is on trial must go, and has not come to write that down yet: the safe route, at once. */
   | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
   | { readonly type: 'worker-started'; readonly worker: WorkerId }
@@ -33,12 +35,15 @@ export type RefusalCode = 'stale-epoch' | 'busy' | 'worker-mute'
 /** The request number of a change that no agent waits for. */
 export const noRequest = -1
 
+type Change =
+  | { readonly kind: 'route'; readonly route: ProposedRoute; readonly safe: ProposedRoute | null }
+  | { readonly kind: 'services'; readonly places: readonly ServicePlace[] }
+
 interface Flip {
   readonly id: number
   readonly epoch: number
   readonly request: number
-  readonly route: ProposedRoute
-  readonly safe: ProposedRoute | null
+  readonly change: Change
   phase: 'prepare' | 'commit'
   readonly waiting: Set<WorkerId>
   attempt: number
@@ -74,7 +79,7 @@ export class Committer {
   readonly #hurried = new Set<ServiceName>()
   #agentLives = false
   /** Came while a safe route was being told to the workers, which no agent has to know of. */
-  #next: Extract<CommitterInput, { type: 'route' }> | null = null
+  #next: Extract<CommitterInput, { type: 'route' | 'services' }> | null = null
   #flip: Flip | null = null
   #nextFlip = 1
 
@@ -111,6 +116,7 @@ export class Committer {
         this.#nextSafe(effects)
         break
       case 'route':
+      case 'services':
         this.#begin(input, effects)
         break
       case 'go-safe':
@@ -139,7 +145,7 @@ export class Committer {
     return effects
   }
 
-  #begin(input: Extract<CommitterInput, { type: 'route' }>, effects: CommitterEffect[]): void {
+  #begin(input: Extract<CommitterInput, { type: 'route' | 'services' }>, effects: CommitterEffect[]): void {
     const { epoch, request } = input
     if (epoch !== this.epoch) {
       effects.push({ do: 'refused', epoch, request, code: 'stale-epoch', message: `Epoch ${epoch} is over; the agent of epoch ${this.epoch} decides now.` })
@@ -153,14 +159,14 @@ export class Committer {
       effects.push({ do: 'refused', epoch, request, code: 'busy', message: 'Another change of the table is being committed.' })
       return
     }
-    this.#start(epoch, request, input.route, input.safe ?? null, effects)
+    this.#start(epoch, request, changeOf(input), effects)
   }
 
-  #start(epoch: number, request: number, route: ProposedRoute, safe: ProposedRoute | null, effects: CommitterEffect[]): void {
-    const flip: Flip = { id: this.#nextFlip, epoch, request, route, safe, phase: 'prepare', waiting: new Set(), attempt: 1, longestParkMs: 0 }
+  #start(epoch: number, request: number, change: Change, effects: CommitterEffect[]): void {
+    const flip: Flip = { id: this.#nextFlip, epoch, request, change, phase: 'prepare', waiting: new Set(), attempt: 1, longestParkMs: 0 }
     this.#nextFlip += 1
     this.#flip = flip
-    if (movesTraffic(routeOf(this.table, route.service), route)) this.#prepare(flip, effects)
+    if (change.kind === 'route' && movesTraffic(routeOf(this.table, change.route.service), change.route)) this.#prepare(flip, change.route.service, effects)
     else this.#commit(flip, effects)
   }
 
@@ -169,7 +175,7 @@ export class Committer {
     if (epoch !== this.epoch) return
     this.#hurried.add(service)
     const flip = this.#flip
-    if (flip?.phase === 'prepare' && flip.route.service === service && flip.request !== noRequest) {
+    if (flip?.phase === 'prepare' && flip.change.kind === 'route' && flip.change.route.service === service && flip.request !== noRequest) {
       this.#undo(effects)
       effects.push({ do: 'refused', epoch: flip.epoch, request: flip.request, code: 'busy', message: 'The canary is being taken back.' })
     }
@@ -186,15 +192,15 @@ export class Committer {
       if (this.#agentLives && !this.#hurried.has(service)) continue
       this.#safe.delete(service)
       this.#hurried.delete(service)
-      this.#start(this.epoch, noRequest, safe, null, effects)
+      this.#start(this.epoch, noRequest, { kind: 'route', route: safe, safe: null }, effects)
       return
     }
   }
 
-  #prepare(flip: Flip, effects: CommitterEffect[]): void {
+  #prepare(flip: Flip, service: ServiceName, effects: CommitterEffect[]): void {
     for (const worker of this.#workers) {
       flip.waiting.add(worker)
-      effects.push({ do: 'send', worker, message: { type: 'prepare', flip: flip.id, service: flip.route.service } })
+      effects.push({ do: 'send', worker, message: { type: 'prepare', flip: flip.id, service } })
     }
     if (flip.waiting.size > 0) effects.push({ do: 'arm', flip: flip.id, phase: 'prepare', ms: this.#times.prepareMs })
     this.#advance(flip, effects)
@@ -210,17 +216,23 @@ export class Committer {
       const next = this.#next
       if (this.#flip !== null || next === null) return
       this.#next = null
-      this.#start(next.epoch, next.request, next.route, next.safe ?? null, effects)
+      this.#start(next.epoch, next.request, changeOf(next), effects)
     }
   }
 
   #commit(flip: Flip, effects: CommitterEffect[]): void {
     flip.phase = 'commit'
-    this.table = withRoute(this.table, this.epoch, flip.route)
-    if (flip.safe === null) {
-      this.#safe.delete(flip.route.service)
-      this.#hurried.delete(flip.route.service)
-    } else this.#safe.set(flip.route.service, flip.safe)
+    const { change } = flip
+    if (change.kind === 'route') {
+      this.table = withRoute(this.table, this.epoch, change.route)
+      if (change.safe === null) {
+        this.#safe.delete(change.route.service)
+        this.#hurried.delete(change.route.service)
+      } else this.#safe.set(change.route.service, change.safe)
+    } else {
+      this.table = withServices(this.table, this.epoch, change.places)
+      for (const service of this.#safe.keys()) if (routeOf(this.table, service) === undefined) this.#safe.delete(service)
+    }
     effects.push({ do: 'write-table', table: this.table })
     for (const worker of this.#workers) {
       flip.waiting.add(worker)
@@ -235,9 +247,9 @@ export class Committer {
   #join(worker: WorkerId, effects: CommitterEffect[]): void {
     this.#workers.add(worker)
     effects.push({ do: 'send', worker, message: { type: 'table', table: this.table } })
-    if (this.#flip?.phase !== 'prepare') return
+    if (this.#flip?.phase !== 'prepare' || this.#flip.change.kind !== 'route') return
     this.#flip.waiting.add(worker)
-    effects.push({ do: 'send', worker, message: { type: 'prepare', flip: this.#flip.id, service: this.#flip.route.service } })
+    effects.push({ do: 'send', worker, message: { type: 'prepare', flip: this.#flip.id, service: this.#flip.change.route.service } })
   }
 
   #undo(effects: CommitterEffect[]): void {
@@ -257,11 +269,11 @@ export class Committer {
     }
     const mute = [...flip.waiting]
     this.#undo(effects)
-    if (flip.attempt < this.#times.attempts) {
+    if (flip.attempt < this.#times.attempts && flip.change.kind === 'route') {
       const again: Flip = { ...flip, id: this.#nextFlip, waiting: new Set(), attempt: flip.attempt + 1 }
       this.#nextFlip += 1
       this.#flip = again
-      this.#prepare(again, effects)
+      this.#prepare(again, flip.change.route.service, effects)
       return
     }
     effects.push({
@@ -269,4 +281,8 @@ export class Committer {
       message: `Worker ${mute.join(', ')} did not acknowledge the flip within ${this.#times.prepareMs} ms, ${this.#times.attempts} times; the flip was undone.`,
     })
   }
+}
+
+function changeOf(input: Extract<CommitterInput, { type: 'route' | 'services' }>): Change {
+  return input.type === 'services' ? { kind: 'services', places: input.places } : { kind: 'route', route: input.route, safe: input.safe ?? null }
 }

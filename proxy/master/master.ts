@@ -32,8 +32,8 @@ export interface MasterOptions {
   readonly logFile: string
   readonly logLevel: LogLevel
   readonly log: Log
-  /** The public socket is bound. */
-  readonly onBound: (address: { host: string; port: number }) => void
+  /** Called once: the first worker accepts. */
+  readonly onListening: (address: { host: string; port: number }) => void
   /** Called once: every service serves, or has nothing to serve yet. What is ordered after gracer may come. */
   readonly onReady: () => void
 }
@@ -168,7 +168,6 @@ export class Master {
     if (socket === null) throw new GracerError('the public port was not bound', { code: 'bind-failed' })
     this.#options.log.info('proxy.bound', { host: socket.host, port: socket.port, masterPid: process.pid })
     this.#workers.startOn(socket.fd)
-    this.#options.onBound({ host: socket.host, port: socket.port })
     return this.#exited
   }
 
@@ -250,6 +249,9 @@ export class Master {
       case 'go-safe':
         this.#commit({ type: 'go-safe', epoch: message.epoch, service: message.service })
         break
+      case 'services':
+        this.#commit({ type: 'services', epoch: message.epoch, request: message.request, places: message.places })
+        break
       case 'spawn':
         if (message.epoch !== this.#committer.epoch || this.#shutdown !== null) break
         void this.#backends.spawn(message.order)
@@ -291,6 +293,7 @@ export class Master {
       case 'alive':
         break
       case 'listening':
+        if (!this.#listened && this.#socket !== null) this.#options.onListening({ host: this.#socket.host, port: this.#socket.port })
         this.#listened = true
         this.#checkReady()
         this.#options.log.info('worker.listening', { worker })

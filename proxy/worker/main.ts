@@ -11,7 +11,7 @@ import { Ledger, nowUs } from './ledger.ts'
 import { WaitingPicker } from './picker.ts'
 import { PublicSocket } from './public-socket.ts'
 import { WorkerRoutes } from './routes.ts'
-import { serviceFor } from './service-for.ts'
+import { ServiceFinder } from './service-for.ts'
 import type { WorkerStart } from './start.ts'
 import { say, Worker } from './worker.ts'
 
@@ -48,9 +48,10 @@ const access = start.access === null ? null : new AccessLog({
   },
   log: (event, fields) => log.warn(event, fields),
 })
+const finder = new ServiceFinder()
 const front = createFront({
   picker,
-  serviceFor: (host, path) => serviceFor(routes.table, host, path),
+  serviceFor: (host, path) => finder.find(routes.table, host, path),
   trustProxy: start.trustProxy,
   idleMs: start.idleMs,
   refused: (service, code) => ledger.refused(service, code),

@@ -180,7 +180,8 @@ export class Worker {
       if (!live.has(release)) front.retire(release)
       if (routes.mayPick(release)) ledger.setQuiet(release, false)
     }
-    if (this.#listening || this.#leaving) return
+    // Before the first agent has named the services nobody can say which of them a request is for.
+    if (this.#listening || this.#leaving || routes.table.routes.length === 0) return
     this.#listening = true
     this.#parts.listen()
   }

@@ -112,6 +112,37 @@ describe('a flip', () => {
   })
 })
 
+describe('the services', () => {
+  const settings = { holdTimeoutMs: 5, holdMax: 5 }
+  const named = (...names: string[]): CommitterInput => ({ type: 'services', epoch: 1, request: 9, places: names.map((service) => ({ service, match: { host: null, path: `/${service}` }, settings })) })
+
+  it('are named in one commit without a prepare: who is new is held, who is gone has no route, who stays keeps its release', () => {
+    const committer = ready()
+    const { since } = routeOf(committer.table, 'shop') ?? { since: -1 }
+    const effects = give(committer, named('shop', 'api'))
+    expect(kinds(effects)).toEqual(['write-table', 'commit to 1', 'commit to 2', 'committed', 'arm'])
+    acknowledge(committer, effects)
+    expect(routeOf(committer.table, 'shop')).toMatchObject({ match: { path: '/shop' }, since, settings, live: { release: 'shop/v1' } })
+    expect(routeOf(committer.table, 'api')).toMatchObject({ state: 'holding', live: null })
+    acknowledge(committer, give(committer, named('api')))
+    expect(committer.table.routes.map((route) => route.service)).toEqual(['api'])
+  })
+
+  it('keep their place through the flips of their releases', () => {
+    const committer = ready()
+    acknowledge(committer, give(committer, named('shop')))
+    acknowledge(committer, acknowledge(committer, give(committer, { type: 'route', epoch: 1, request: 10, route: to('shop/v2', 1002) })))
+    expect(routeOf(committer.table, 'shop')).toMatchObject({ match: { path: '/shop' }, live: { release: 'shop/v2' } })
+  })
+
+  it('wait for a flip that is open, and are refused to an agent that is over', () => {
+    const committer = ready()
+    give(committer, { type: 'route', epoch: 1, request: 10, route: to('shop/v2', 1002) })
+    expect(give(committer, named('shop'))).toMatchObject([{ do: 'refused', code: 'busy' }])
+    expect(give(ready(), { ...named('shop'), epoch: 0 } as CommitterInput)).toMatchObject([{ do: 'refused', code: 'stale-epoch' }])
+  })
+})
+
 describe('an agent', () => {
   it('that was replaced can change nothing', () => {
     const committer = ready()

@@ -120,7 +120,7 @@ export class SimMaster extends SimProcess {
       world.counts.staleMessages += 1
       world.note(`master gets ${message.type} of the old epoch ${message.epoch}`)
     }
-    if (obeys && message.type !== 'route' && message.type !== 'go-safe') world.checks.obeys(message.type, message.epoch, this.#newestEpoch)
+    if (obeys && message.type !== 'route' && message.type !== 'services' && message.type !== 'go-safe') world.checks.obeys(message.type, message.epoch, this.#newestEpoch)
     switch (message.type) {
       // Composed of what is simulated already: an agent's end, workers that come and go.
       case 'loaded':
@@ -133,6 +133,9 @@ export class SimMaster extends SimProcess {
         break
       case 'route':
         this.handle({ type: 'route', epoch: message.epoch, request: message.request, route: message.route, safe: message.safe ?? null })
+        break
+      case 'services':
+        this.handle({ type: 'services', epoch: message.epoch, request: message.request, places: message.places })
         break
       case 'go-safe':
         this.handle({ type: 'go-safe', epoch: message.epoch, service: message.service })
