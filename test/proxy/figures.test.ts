@@ -159,7 +159,7 @@ describe('the sum over workers that come and go', () => {
     Object.assign(other.waits('shop'), { parks: 1, longestParkUs: 90 })
     sum.set(2, other.snapshot())
     const [shop] = sum.sum()
-    expect(shop?.waits).toEqual({ service: 'shop', parked: 0, held: 0, parks: 10, longestParkUs: 90, holds: 4, holdTimeouts: 1, refused: {}, violations: 0 })
+    expect(shop?.waits).toEqual({ service: 'shop', accessDropped: 0, parked: 0, held: 0, parks: 10, longestParkUs: 90, holds: 4, holdTimeouts: 1, refused: {}, violations: 0 })
     expect(shop?.releases).toMatchObject([{ inFlight: 0, upgraded: 0, lost: 1 }])
     expect(countOf(shop!.releases[0]!.firstByte)).toBe(1)
   })
