@@ -22,7 +22,7 @@ export async function runInit(options: InitOptions): Promise<number> {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new GracerError(`${file} exists and was left as it is`, { code: 'config-exists', exitCode: 2, cause, hint: 'Write it anew with --force, or another one with --config FILE.' })
     }
-    throw new GracerError(`${file} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'unknown error'})`, { code: 'config-unwritable', exitCode: 2, cause })
+    throw new GracerError(`${file} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'unknown error'})`, { code: 'config-unwritable', exitCode: 2, cause, hint: 'Run it in a folder that you may write to, or name the file: --config FILE.' })
   }
   if (options.json) await writeJson({ schema: 1, file, command: found.command?.words ?? null, commandFrom: found.command?.from ?? null, healthPath: found.health?.path ?? null })
   else await writeData(`${file} is written${found.command === null ? '' : `; the app is started by "${found.command.words.join(' ')}", from ${found.command.from}`}\n`)

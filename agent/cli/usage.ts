@@ -1,4 +1,7 @@
 import type { Command, CommanderError } from 'commander'
+import type { ErrorBody } from '../control/shapes.ts'
+import { controlSchema } from '../control/shapes.ts'
+import { writeJson } from './output.ts'
 
 /** Usage errors: one line that says what was expected and what came; exit 2. */
 export function configureUsage(program: Command): void {
@@ -21,4 +24,11 @@ export function usageLine(text: string, command: Command): string {
 /** Asking for help is no error; asking for nothing is one. */
 export function usageExitCode(error: CommanderError): number {
   return error.exitCode === 0 ? 0 : 2
+}
+
+/** With --json a usage error is a document on stdout, as all errors are; its line stands on stderr already. */
+export async function tellUsageError(error: CommanderError): Promise<void> {
+  const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ').trim()
+  const body: ErrorBody = { schema: controlSchema, error: { code: 'usage', message: message === '(outputHelp)' ? 'no command was given' : message, hint: 'gracer --help lists the commands, gracer COMMAND --help its options', exitCode: 2 } }
+  await writeJson(body)
 }

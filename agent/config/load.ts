@@ -127,7 +127,7 @@ function readFile(file: string): unknown {
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     if (code === 'ENOENT') throw new GracerError(`${file} does not exist`, { code: 'config-missing', exitCode: 2, cause, hint: 'Without --config gracer takes gracer.json from this folder or one above it.' })
-    throw new GracerError(`${file} cannot be read (${code ?? 'unknown error'})`, { code: 'config-unreadable', exitCode: 2, cause })
+    throw new GracerError(`${file} cannot be read (${code ?? 'unknown error'})`, { code: 'config-unreadable', exitCode: 2, cause, hint: code === 'EISDIR' ? 'It is a folder: name a file with --config.' : 'The user who runs gracer must be able to read it.' })
   }
   const json = parseJsonText(text)
   if (json.ok) return json.value

@@ -22,7 +22,7 @@ export function starterConfig(found: Findings): string {
     '{',
     '  "$schema": "./node_modules/gracer/docs/gracer.schema.json",',
     '',
-    '  // The public address. ":80" is port 80 on every address.',
+    '  // The public address. ":80" is port 80 on every IPv4 address.',
     '  "listen": "127.0.0.1:8080",',
     '',
     ...command.map((line) => `  ${line}`),

@@ -179,6 +179,16 @@ it('answers a usage error with exit 2 and one line that says what was expected a
   }
 })
 
+it('tells a usage error with --json as a document on stdout, and takes no --json behind -- for its own', async () => {
+  for (const args of [['swap', '--until', 'foo'], ['frob'], [], ['history', '-n', '-3']]) {
+    const end = await gracer([...args, '--json']).ended
+    expect([args, end.code]).toEqual([args, 2])
+    expect(JSON.parse(end.stdout)).toMatchObject({ schema: 1, error: { code: 'usage', exitCode: 2 } })
+  }
+  const other = await gracer(['up', '--listen', 'nonsense', '--', 'node', 'x.js', '--json']).ended
+  expect([other.code, other.stdout]).toEqual([2, ''])
+})
+
 it('gives help on stdout when asked, and on stderr with exit 2 when nothing is asked', async () => {
   expect(await gracer(['--help']).ended).toMatchObject({ code: 0, stdout: expect.stringContaining('rollback') as string, stderr: '' })
   expect(await gracer(['swap', '--help']).ended).toMatchObject({ code: 0, stdout: expect.stringContaining('--state <dir>') as string })

@@ -34,7 +34,7 @@ describe('flags and config, with no gracer running', () => {
     ['swap --timeout 25h', /expected a duration from 1ms to 24h.*got "25h"/],
     ['swap --frobnicate', /unknown option '--frobnicate'; expected one of --until, --timeout/],
     ['swap one two', /too many arguments for 'swap'.*Expected 1 argument but got 2/],
-    ['swap --canary 5', '--canary is not supported by this version of gracer'],
+    ['swap --canary 500', /'--canary <percent>'.*got "500"/],
     ['logs -n some', /'-n <lines>'.*expected a whole number from 0 to 9999999, got "some"/],
     ['history -n 0', /'-n <count>'.*expected a whole number from 1 to 99999, got "0"/],
     ['up --workers 0 -- node x.js', /'--workers <n>'.*expected a whole number from 1 to 64, got "0"/],
