@@ -7,6 +7,7 @@ import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './contr
 import { identityKey, type Drop } from './drop.ts'
 import type { MasterLink } from './master-link.ts'
 import { collectMetrics } from './metrics/collect.ts'
+import { pause, resume } from './pause-handlers.ts'
 import { findRecord, findTarget, type Found } from './service/find-target.ts'
 import { nextStep } from './service/next-step.ts'
 import type { Service } from './service/service.ts'
@@ -117,6 +118,8 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       return () => ends.forEach((end) => end())
     },
     swap,
+    pause: async (name, forMs) => await pause(serviceNamed(name), forMs),
+    resume: async (name) => await resume(serviceNamed(name)),
     rollback(name, label, listener) {
       const service = serviceNamed(name)
       const { runner } = service

@@ -51,7 +51,7 @@ export class ServiceLink {
     const number = (target: Target | null): string | null => (target === null ? null : numberOfKey(target.release))
     const { canary } = route
     return {
-      state: route.state, live: number(route.live), port: route.live?.port ?? null, fallback: number(route.fallback), reason: route.reason,
+      state: route.state, live: number(route.live), port: route.live?.port ?? null, fallback: number(route.fallback), reason: route.reason, paused: route.paused ?? null,
       ...(canary === null || canary === undefined ? {} : { canary: { release: numberOfKey(canary.target.release), port: canary.target.port, share: canary.share, phase: canary.phase } }),
     }
   }

@@ -24,6 +24,10 @@ export interface RouteSettings {
   readonly holdTimeoutMs: number
   /** Requests held at most, for the service over all workers. */
   readonly holdMax: number
+  /** Requests a second with which a pause begins to let go what waited. */
+  readonly pace?: number
+  /** Answered by the release although it is paused, for a balancer in front that asks. */
+  readonly healthPath?: string | null
 }
 
 export type RouteState =
@@ -48,6 +52,8 @@ export interface Route {
   readonly canary?: CanaryRoute | null
   /** Why the state is not 'serving', as one sentence for the client. */
   readonly reason: string | null
+  /** New requests are held until this moment of the wall clock, in milliseconds; null or absent: they are not. */
+  readonly paused?: number | null
   readonly settings: RouteSettings
 }
 

@@ -80,6 +80,8 @@ export interface Picker {
 export interface PickRequest {
   readonly service: string
   readonly arrivedAt: bigint
+  /** The path of a GET or HEAD; null or absent: another method. */
+  readonly path?: string | null
   readonly failed: ReadonlySet<ReleaseId> | null
   /** Who asks, for a canary; absent: sent to none. */
   readonly asker?: HasVisitor

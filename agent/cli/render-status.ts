@@ -38,7 +38,8 @@ function serviceLines(service: ServiceStatus, now: number, width: number, palett
   const live = service.live === null ? 'nothing is live' : `${printable(service.live)} is live, ${service.confirmed ? 'confirmed' : 'not yet confirmed'}`
   const waiting = service.waiting === null ? '' : `; waiting: ${printable(service.waiting)}`
   const canary = service.canary === null ? '' : `; canary: ${printable(service.canary.name ?? service.canary.release)} at ${formatPercent(service.canary.share)}, ${service.canary.mode}`
-  const title = fit(`${service.name}: ${live}${canary}${waiting}`, width)
+  const paused = service.pausedUntil == null ? '' : `; PAUSED until ${service.pausedUntil}, ${service.traffic.held} waiting`
+  const title = fit(`${service.name}: ${live}${paused}${canary}${waiting}`, width)
   if (service.releases.length === 0) return [palette.strong(title)]
   const [heading = '', ...rows] = renderTable(columns, service.releases.map((release) => cells(release, now)), width)
   const tinted = rows.map((row, index) => tint(service.releases[index]?.state ?? 'stopped', palette)(row))

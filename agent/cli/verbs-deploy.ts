@@ -23,6 +23,23 @@ export const declareDeployVerbs: Declare = (program, done) => {
     })
 
   program
+    .command('pause')
+    .description('hold the requests of the service; streams and WebSockets go on, health.path is answered')
+    .option('--for <duration>', 'resumes by itself after this', duration, 300_000)
+    .action(async (own: { for: number }, command: Command) => {
+      const { runPause } = await import('./pause.ts')
+      done(await runPause({ ...commonOf(command), forMs: own.for }))
+    })
+
+  program
+    .command('resume')
+    .description('let the held requests go, in their order and not all at once')
+    .action(async (_own: unknown, command: Command) => {
+      const { runResume } = await import('./pause.ts')
+      done(await runResume(commonOf(command)))
+    })
+
+  program
     .command('rollback')
     .description('swap back to an earlier release')
     .argument('[RELEASE]', 'name or number; without it the one before the live one')

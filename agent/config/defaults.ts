@@ -48,5 +48,5 @@ export const defaults = Object.freeze({
     override: Object.freeze({ allow: Object.freeze([] as string[]) }),
     perAddress: 2,
   } as const),
-  hold: Object.freeze({ timeout: '10s', max: 1000 }),
+  hold: Object.freeze({ timeout: '10s', max: 1000, pace: 100 }),
 } as const)

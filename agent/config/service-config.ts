@@ -51,7 +51,7 @@ export function completeService(values: ServiceValues, { name, match, releases, 
     overlap: values.overlap,
     hooks: { prepare: values.hooks.prepare, release: values.hooks.release, confirmed: values.hooks.confirmed, timeoutMs: values.hooks.timeout },
     ports: new Map(Object.entries(values.ports)),
-    hold: { timeoutMs: values.hold.timeout, max: values.hold.max },
+    hold: { timeoutMs: values.hold.timeout, max: values.hold.max, pace: values.hold.pace },
   }
 }
 
@@ -89,6 +89,7 @@ export function describeService(service: ServiceConfig): readonly (readonly [key
     ...describeCanary(service.canary ?? canaryConfigDefault),
     ['hold.timeout', formatDuration(service.hold.timeoutMs)],
     ['hold.max', service.hold.max],
+    ['hold.pace', service.hold.pace],
   ]
 }
 

@@ -47,6 +47,7 @@ const drain = {
 const hold = {
   timeout: duration('A request waits so long for a backend that is restarting, then gets 503.').prefault(defaults.hold.timeout),
   max: whole(0, 100_000, 'So many requests wait at most, over all workers.').prefault(defaults.hold.max),
+  pace: whole(1, 1_000_000, 'Requests a second with which "gracer resume" begins to let go what waited; it grows.').prefault(defaults.hold.pace),
 }
 
 const hooks = {

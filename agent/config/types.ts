@@ -59,7 +59,7 @@ export interface ServiceConfig {
   readonly hooks: HooksConfig
   /** More ports of the backend, by the variable that tells it the number. */
   readonly ports: ReadonlyMap<string, 'auto' | number>
-  readonly hold: { readonly timeoutMs: number; readonly max: number }
+  readonly hold: { readonly timeoutMs: number; readonly max: number; readonly pace: number }
 }
 
 export type { CanaryConfig } from './canary.ts'

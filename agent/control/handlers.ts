@@ -1,7 +1,7 @@
 import type { ConfigChange } from '../config/compare.ts'
 import type { UpgradeReport } from '../../proxy/messages.ts'
 import type { CanaryOrder } from '../canary/canary.ts'
-import type { CanaryAnswer, CanaryToken, Explanation, Outcome, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
+import type { CanaryAnswer, CanaryToken, Explanation, Outcome, PauseAnswer, Progress, Receipt, Status, SwapRequest } from './shapes.ts'
 
 export type ControlEvent = Progress | Outcome
 
@@ -28,6 +28,8 @@ export interface ControlHandlers {
   swap(service: string, request: SwapRequest, listener: (event: ControlEvent) => void): void | Promise<void>
   rollback(service: string, release: string | null, listener: (event: ControlEvent) => void): void | Promise<void>
   restart(service: string, listener: (event: ControlEvent) => void): void | Promise<void>
+  pause(service: string, forMs: number): Promise<PauseAnswer>
+  resume(service: string): Promise<PauseAnswer>
   /** Ends a swap before its flip; throws where it is too late. */
   undo(service: string, release: string): Outcome | Promise<Outcome>
   canary(service: string): CanaryAnswer | Promise<CanaryAnswer>

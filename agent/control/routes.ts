@@ -34,6 +34,7 @@ const swapBody: z.ZodType<SwapRequest> = z.strictObject({
   dryRun: z.boolean().exactOptional(),
   canary: z.union([z.number().min(0).max(1).refine((share) => share < 1), z.literal('none')]).exactOptional(),
 })
+const pauseBody = z.strictObject({ forMs: z.int().min(1).max(24 * 3_600_000) })
 const rollbackBody = z.strictObject({ release: longText.optional() })
 const upgradeBody = z.strictObject({ root: longText })
 const emptyBody = z.strictObject({})
@@ -79,6 +80,20 @@ const routes: readonly Route[] = [
     async run(call, handlers) {
       const body = await readBody(call.request, swapBody)
       await streamed(call, (listener) => handlers.swap(named(call, 'NAME'), body, listener))
+    },
+  },
+  {
+    method: 'POST', path: '/v1/services/NAME/pause', query: [],
+    async run(call, handlers) {
+      const { forMs } = await readBody(call.request, pauseBody)
+      sendJson(call.response, 200, await handlers.pause(named(call, 'NAME'), forMs))
+    },
+  },
+  {
+    method: 'POST', path: '/v1/services/NAME/resume', query: [],
+    async run(call, handlers) {
+      await readBody(call.request, emptyBody)
+      sendJson(call.response, 200, await handlers.resume(named(call, 'NAME')))
     },
   },
   {

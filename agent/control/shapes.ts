@@ -16,6 +16,8 @@ import type { Verdict } from '../canary/verdict.ts'
  *   GET    /v1/services/NAME/canary                    CanaryAnswer
  *   POST   /v1/services/NAME/canary    CanaryOrder     CanaryAnswer: {type: 'set', share} | {type: 'pause' | 'resume' | 'promote' | 'abort'}
  *   POST   /v1/services/NAME/canary/token {wish, forMs} CanaryToken
+ *   POST   /v1/services/NAME/pause     {forMs}         PauseAnswer, when every worker holds the service's requests
+ *   POST   /v1/services/NAME/resume    {}              PauseAnswer
  *   DELETE /v1/services/NAME/swap/RELEASE              Outcome: undoes a swap before its flip
  *   POST   /v1/down                    {}              { schema, ok }
  *   POST   /v1/reload                  {}              ReloadAnswer: the config read again, and what came of it
@@ -35,6 +37,13 @@ export interface ReloadAnswer {
 export interface UpgradeAnswer {
   readonly schema: 1
   readonly report: UpgradeReport
+}
+
+export interface PauseAnswer {
+  readonly schema: 1
+  readonly service: string
+  /** When it ends by itself; null: it is not paused. */
+  readonly pausedUntil: string | null
 }
 
 export type Until = 'flip' | 'drained' | 'confirmed'
@@ -289,6 +298,8 @@ export interface ServiceStatus {
   readonly canary: CanaryStatus | null
   /** The drop in the waiting slot. */
   readonly waiting: string | null
+  /** Its requests are held until then; null or absent: they are not. */
+  readonly pausedUntil?: string | null
   readonly traffic: ServiceTraffic
   readonly releases: readonly ReleaseStatus[]
 }

@@ -277,6 +277,9 @@ export class ServiceRunner {
       case 'hooks-over':
         this.teller.hooksOver(effect.release)
         break
+      case 'pause-limit':
+        setTimeout(() => this.dispatch({ type: 'pause-over', until: effect.until }), Math.max(0, effect.until - Date.now()))
+        break
       case 'after':
         setTimeout(() => this.dispatch(effect.event), effect.ms)
         break
@@ -322,7 +325,7 @@ export class ServiceRunner {
   }
 
   #proposed(intent: RouteIntent): ServiceRoute {
-    const { hold } = this.#options.lastConfig()
+    const { hold, health } = this.#options.lastConfig()
     const { canary } = intent
     const target = canary === null || canary === undefined ? null : this.#target(canary.release, canary.port)
     return {
@@ -331,7 +334,8 @@ export class ServiceRunner {
       live: this.#target(intent.live, intent.port),
       fallback: this.#target(intent.fallback, findRelease(this.#state, intent.fallback)?.process?.port ?? null),
       reason: intent.reason,
-      settings: { holdTimeoutMs: hold.timeoutMs, holdMax: hold.max },
+      paused: intent.paused ?? null,
+      settings: { holdTimeoutMs: hold.timeoutMs, holdMax: hold.max, pace: hold.pace, healthPath: health.path },
     }
   }
 

@@ -23,6 +23,7 @@ export function serviceStatus(state: ServiceState, figures: Figures | null, note
     confirmed: state.committed.live !== null && state.committed.live === state.confirmed,
     canary,
     waiting: state.waiting === null ? null : (state.waiting.name ?? basename(state.waiting.source)),
+    pausedUntil: state.paused == null ? null : new Date(state.paused).toISOString(),
     traffic: serviceTraffic(figures?.services.find((one) => one.service === state.service)?.waits),
     releases: [...running, ...ended].sort((a, b) => b.number - a.number).map((record) => releaseStatus(state, record, figures, notes)),
   }

@@ -30,6 +30,10 @@ export type SwapEvent =
   | { readonly type: 'canary-report'; readonly release: string; readonly report: CanaryReport }
   | { readonly type: 'restart-due'; readonly release: string }
   | { readonly type: 'rollback'; readonly to: string | null; readonly command: number | null }
+  /** Hold requests until then, in milliseconds of the wall clock. */
+  | { readonly type: 'pause'; readonly until: number }
+  | { readonly type: 'resume' }
+  | { readonly type: 'pause-over'; readonly until: number }
   /** Before the flip only: Ctrl-C, or the timeout of the command. */
   | { readonly type: 'undo'; readonly release: string; readonly how: 'aborted' | 'timed-out'; readonly reason: string }
   /** A hook's process group has ended; failure null: with code 0. */
@@ -58,6 +62,8 @@ export type SwapEffect =
   | { readonly do: 'end-hook'; readonly run: number }
   /** What was to run after its confirmation has ended, well or not. */
   | { readonly do: 'hooks-over'; readonly release: string }
+  /** Say `pause-over` at this moment of the wall clock. */
+  | { readonly do: 'pause-limit'; readonly until: number }
   | { readonly do: 'after'; readonly ms: number; readonly event: SwapEvent }
   | { readonly do: 'progress'; readonly release: string; readonly phase: Phase; readonly detail: string | null }
   /** The release's outcome is in its record: write the receipt, tell who waits. */

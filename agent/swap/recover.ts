@@ -69,6 +69,7 @@ export function recover(state: ServiceState, world: World): SwapEffect[] {
   if (state.swap !== null) recoverSwap(state, world, effects)
   if (state.tentative !== null) recoverTentative(state, world, effects)
   recoverConfirmed(state, effects)
+  if (state.paused !== null && state.paused !== undefined) effects.push({ do: 'pause-limit', until: state.paused })
   for (const leaving of state.leaving) askToLeave(state, leaving, effects)
   for (const event of ended) hookEnded(state, event, effects)
   settle(state, effects)

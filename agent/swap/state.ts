@@ -43,6 +43,8 @@ export interface ServiceState {
   resting: boolean
   /** `gracer down`: what is before its flip was undone, and nothing new is taken. */
   closing: boolean
+  /** Requests are held until this moment of the wall clock, in milliseconds; null or absent: they are not. */
+  paused?: number | null
 }
 
 export type Origin = 'drop' | 'swap' | 'rollback' | 'restart' | 'start'
@@ -205,6 +207,7 @@ export interface RouteIntent {
   readonly port: number | null
   readonly fallback: string | null
   readonly reason: string | null
+  readonly paused?: number | null
   readonly canary?: CanaryIntent | null
 }
 
@@ -316,8 +319,13 @@ export function fallbackFor(state: ServiceState, swap: Swap): string | null {
   return findRelease(state, state.confirmed)?.process?.healthy === true ? state.confirmed : null
 }
 
+/** The pause holds requests whatever the route is: a flip beside it happens, and they go to where it leads. */
+export function withPause(route: RouteIntent, paused: number | null | undefined): RouteIntent {
+  return paused === null || paused === undefined ? route : { ...route, paused }
+}
+
 export function sameRoute(a: RouteIntent, b: RouteIntent): boolean {
-  return a.state === b.state && a.live === b.live && a.port === b.port && a.fallback === b.fallback && a.reason === b.reason && sameCanary(a.canary ?? null, b.canary ?? null)
+  return a.state === b.state && a.live === b.live && a.port === b.port && a.fallback === b.fallback && a.reason === b.reason && (a.paused ?? null) === (b.paused ?? null) && sameCanary(a.canary ?? null, b.canary ?? null)
 }
 
 function sameCanary(a: CanaryIntent | null, b: CanaryIntent | null): boolean {

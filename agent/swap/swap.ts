@@ -6,7 +6,7 @@ import { askToLeave, canUndo, endSwap, failureAt, finish, leave } from './ends.t
 import type { SwapEffect, SwapEvent } from './events.ts'
 import { confirmedHooks, goOnToBoot, hookEnded, hookInTheWay } from './hooks.ts'
 import { startRestarting, waitToRestart } from './restart.ts'
-import { bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, mayBeSent, names, placesTaken, release, sameRoute, type ReleaseRecord, type ServiceState, type Tentative } from './state.ts'
+import { bakeIsOver, desiredRoute, findRelease, isRunning, labelOf, mostProcesses, mayBeSent, names, placesTaken, release, sameRoute, withPause, type ReleaseRecord, type ServiceState, type Tentative } from './state.ts'
 
 /**
  * The story of a swap: take in, boot, health, flip, drain beside bake, confirm, stop.
@@ -150,6 +150,22 @@ function handle(state: ServiceState, event: SwapEvent, effects: SwapEffect[]): v
     case 'rollback':
       rollback(state, event, effects)
       break
+    case 'pause':
+      if (state.closing) break
+      state.paused = event.until
+      effects.push({ do: 'note', release: null, what: `paused until ${new Date(event.until).toISOString()}` }, { do: 'pause-limit', until: event.until })
+      break
+    case 'resume':
+      if (state.paused === null || state.paused === undefined) break
+      state.paused = null
+      effects.push({ do: 'note', release: null, what: 'resumed' })
+      break
+    case 'pause-over':
+      // A second pause has set another limit.
+      if (state.paused !== event.until) break
+      state.paused = null
+      effects.push({ do: 'note', release: null, what: 'resumed: the pause had reached its limit' })
+      break
     case 'undo':
       if (state.swap?.release === event.release && canUndo(state)) endSwap(state, event.how, event.reason, null, effects)
       break
@@ -218,7 +234,7 @@ function committed(state: ServiceState, number: number, effects: SwapEffect[]): 
 export function settle(state: ServiceState, effects: SwapEffect[]): void {
   while (advance(state, effects));
   if (state.pending !== null || state.resting) return
-  const desired = desiredRoute(state)
+  const desired = withPause(desiredRoute(state), state.paused)
   if (sameRoute(desired, state.committed)) return
   state.pending = desired
   effects.push({ do: 'commit', route: desired })

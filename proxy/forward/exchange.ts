@@ -209,6 +209,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     const pending = this.#house.picker.pick({
       service: this.#service,
       arrivedAt: this.#arrivedAt,
+      path: this.#req.method === 'GET' || this.#req.method === 'HEAD' ? withoutQuery(client.seen.target) : null,
       failed: this.#failed,
       asker: this,
       picked: (visit: Visit) => {
@@ -302,4 +303,9 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     const release = this.#attempt?.visit.release
     return { service: this.#service, release: release === undefined ? undefined : numberOfKey(release), method: this.#req.method, requestId: this.#requestId, error }
   }
+}
+
+function withoutQuery(target: string): string {
+  const at = target.indexOf('?')
+  return at === -1 ? target : target.slice(0, at)
 }

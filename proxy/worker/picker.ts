@@ -1,7 +1,8 @@
 import type { WaitFigures } from '../figures.ts'
-import type { ReleaseId, ServiceName } from '../table.ts'
+import { routeOf, type ReleaseId, type ServiceName } from '../table.ts'
 import type { PendingPick, Picker, PickRequest, Refusal } from '../visit.ts'
 import type { Evidence } from './evidence.ts'
+import { defaultPace, Pauses } from './pauses.ts'
 import { nowUs, type Ledger } from './ledger.ts'
 import type { Decision, WorkerRoutes } from './routes.ts'
 
@@ -14,6 +15,8 @@ interface Waiter {
   readonly request: PickRequest
   readonly since: number
   state: 'parked' | 'held'
+  /** A pause made it wait: when that is over it goes on at a measured pace. */
+  paused: boolean
   /** While it is held: why, as the newest table says. */
   reason: string | null
   holdTimer: NodeJS.Timeout | null
@@ -37,13 +40,18 @@ export class WaitingPicker implements Picker {
   /** By service, in microseconds. */
   readonly #longestWaits = new Map<ServiceName, number>()
 
+  readonly #pauses: Pauses
+
   constructor(options: PickerOptions) {
     this.#options = options
+    this.#pauses = new Pauses({ workers: options.workers, letGo: (service, most) => this.#letGo(service, most), over: () => this.wake() })
+    options.routes.isPaused = (service, until) => this.#pauses.holds(service, until)
   }
 
   pick(request: PickRequest): PendingPick {
     if (request.failed !== null && request.asker !== undefined) this.#options.evidence?.failed(request.asker.visitor(), request.failed)
-    const decision = this.#options.routes.decide(request.service, request.failed, request.asker)
+    const decision = this.#options.routes.decide(request.service, request.failed, request.asker, request.path)
+    if (decision.kind === 'pause' || (decision.kind === 'go' && this.#queues(request))) return this.#pause(request)
     if (decision.kind === 'go') {
       this.#go(request, decision)
       return done
@@ -61,7 +69,7 @@ export class WaitingPicker implements Picker {
       request.refused(holdFull)
       return done
     }
-    const waiter: Waiter = { request, since: nowUs(), state: 'parked', reason: null, holdTimer: null }
+    const waiter: Waiter = { request, since: nowUs(), state: 'parked', paused: false, reason: null, holdTimer: null }
     this.#waiters.add(waiter)
     const waits = this.#waits(request.service)
     waits.parked += 1
@@ -72,12 +80,17 @@ export class WaitingPicker implements Picker {
 
   /** Decides all waiting requests again, in order: a table came, or a flip was undone. */
   wake(): void {
+    this.#pauses.take(this.#options.routes.table)
     for (const waiter of [...this.#waiters]) {
       if (!this.#waiters.has(waiter)) continue
       // What failed did so under an earlier table, or some time ago: it is no longer held against the release.
       const decision = this.#options.routes.decide(waiter.request.service, null, waiter.request.asker)
       switch (decision.kind) {
         case 'go':
+          if (waiter.paused) {
+            this.#pauses.begin(waiter.request.service, this.#paceOf(waiter.request.service))
+            break
+          }
           this.#waited(waiter)
           this.#remove(waiter)
           this.#go(waiter.request, decision)
@@ -90,10 +103,80 @@ export class WaitingPicker implements Picker {
           if (waiter.state === 'parked') this.#hold(waiter, decision)
           else waiter.reason = decision.route.reason
           break
+        case 'pause':
+          this.#toPaused(waiter)
+          break
         case 'park':
           break
       }
     }
+  }
+
+  /** What comes while others are being let go stands behind them; who asks for the health path never waits for a pause. */
+  #queues(request: PickRequest): boolean {
+    const { service, path } = request
+    if (!this.#pauses.isLettingGo(service)) return false
+    return path === null || path === undefined || path !== routeOf(this.#options.routes.table, service)?.settings.healthPath
+  }
+
+  #pause(request: PickRequest): PendingPick {
+    const { service } = request
+    const waits = this.#waits(service)
+    const most = Math.max(1, Math.floor((routeOf(this.#options.routes.table, service)?.settings.holdMax ?? 0) / this.#options.workers))
+    if (waits.held >= most) {
+      request.refused(pauseFull)
+      return done
+    }
+    const waiter: Waiter = { request, since: nowUs(), state: 'held', paused: true, reason: null, holdTimer: null }
+    this.#waiters.add(waiter)
+    waits.held += 1
+    waits.holds += 1
+    return { cancel: () => this.#remove(waiter) }
+  }
+
+  /** What waited for something else waits for the resume now, without a limit but the pause's own. */
+  #toPaused(waiter: Waiter): void {
+    if (waiter.holdTimer !== null) clearTimeout(waiter.holdTimer)
+    Object.assign(waiter, { holdTimer: null, paused: true })
+    if (waiter.state === 'held') return
+    const waits = this.#waits(waiter.request.service)
+    waiter.state = 'held'
+    waits.parked -= 1
+    waits.held += 1
+    waits.holds += 1
+  }
+
+  /** Oldest first. A flip that is being prepared, or another pause, keeps the rest where it is. */
+  #letGo(service: ServiceName, most: number): number {
+    let left = 0
+    let gone = 0
+    for (const waiter of [...this.#waiters]) {
+      if (!waiter.paused || waiter.request.service !== service || !this.#waiters.has(waiter)) continue
+      if (gone >= most) {
+        left += 1
+        continue
+      }
+      const decision = this.#options.routes.decide(service, null, waiter.request.asker)
+      if (decision.kind === 'pause') return 0
+      if (decision.kind === 'park') return 1
+      gone += 1
+      if (decision.kind === 'go') {
+        this.#remove(waiter)
+        this.#go(waiter.request, decision)
+      } else if (decision.kind === 'refuse') {
+        this.#remove(waiter)
+        waiter.request.refused(decision.refusal)
+      } else {
+        // Nothing can answer now: from here on it waits as everybody does.
+        waiter.paused = false
+        this.#limit(waiter, decision)
+      }
+    }
+    return left
+  }
+
+  #paceOf(service: ServiceName): number {
+    return routeOf(this.#options.routes.table, service)?.settings.pace ?? defaultPace
   }
 
   /** The longest wait for the service since the last call; milliseconds. */
@@ -132,6 +215,10 @@ export class WaitingPicker implements Picker {
     waits.parked -= 1
     waits.held += 1
     waits.holds += 1
+    this.#limit(waiter, decision)
+  }
+
+  #limit(waiter: Waiter, decision: Extract<Decision, { kind: 'hold' }>): void {
     waiter.holdTimer = setTimeout(() => {
       this.#remove(waiter)
       this.#waits(waiter.request.service).holdTimeouts += 1
@@ -167,6 +254,10 @@ function heldLongEnough(request: PickRequest, decision: Extract<Decision, { kind
 
 const holdFull: Refusal = Object.freeze({
   status: 503, code: 'hold-full', reason: 'No release can answer now and as many requests are waiting as hold.max allows.', retryAfterSeconds: 5,
+})
+
+const pauseFull: Refusal = Object.freeze({
+  status: 503, code: 'hold-full', reason: 'The service is paused and as many requests are waiting as hold.max allows.', retryAfterSeconds: 5,
 })
 
 function holdTimedOut(reason: string | null): Refusal {

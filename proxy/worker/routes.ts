@@ -9,6 +9,8 @@ export type Decision =
   | { readonly kind: 'park' }
   /** Nothing can answer now: wait for the next table, up to the hold timeout. */
   | { readonly kind: 'hold'; readonly route: Route }
+  /** A person has paused the service: wait for the resume. */
+  | { readonly kind: 'pause'; readonly route: Route }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
 
 /** What a table message changed, so that the shell can wake waiters and answer the master. */
@@ -35,6 +37,8 @@ const nothing: Applied = Object.freeze({ wake: false, replies: [], service: null
  */
 export class WorkerRoutes {
   table: Table = emptyTable
+  /** Whether the table's word on a pause still holds: its limit may have passed. */
+  isPaused: (service: ServiceName, until: number) => boolean = () => true
   readonly #prepared = new Map<ServiceName, number>()
 
   /** Whether a flip of this service is prepared here and not yet decided. */
@@ -82,7 +86,7 @@ export class WorkerRoutes {
    * Where a request goes that is picked now. `failed`: releases whose dial has failed for this request under this table.
    * Without an `asker` it is sent to no canary.
    */
-  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null, asker?: HasVisitor): Decision {
+  decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null, asker?: HasVisitor, path: string | null = null): Decision {
     const route = routeOf(this.table, service)
     if (this.#prepared.has(service)) return { kind: 'park' }
     if (route === undefined) {
@@ -91,6 +95,8 @@ export class WorkerRoutes {
       return { kind: 'refuse', refusal: { status: 404, code: 'no-service', reason: 'No service answers to this host and path.', retryAfterSeconds: null } }
     }
     const { number } = this.table
+    const { paused } = route
+    if (paused !== null && paused !== undefined && (path === null || path !== route.settings.healthPath) && this.isPaused(service, paused)) return { kind: 'pause', route }
     let assigned: Assignment | null = null
     if (route.canary !== null && route.canary !== undefined && asker !== undefined) {
       const drawn = asker.visitor().assign(route.canary)

@@ -206,6 +206,9 @@ export class SimAgent extends SimProcess {
       case 'stop-stray':
         this.#stop(releaseKey(service, effect.release))
         break
+      case 'pause-limit':
+        world.clock.after(Math.max(0, effect.until - world.clock.now), this, () => this.take(service, { type: 'pause-over', until: effect.until }))
+        break
       case 'after':
         world.clock.after(effect.ms, this, () => this.take(service, effect.event))
         break
@@ -296,7 +299,7 @@ export class SimAgent extends SimProcess {
         target: trial, share: canary.share, phase: canary.phase, salt: state.swap?.canary?.salt ?? '', secret: '', key: { from: 'header', name: 'x-user' },
         sticky: 'none', names: { canary: [], stable: [] }, allow: [], slowMs: null, timedFromMs: 0,
       } }),
-      service: state.service, state: intent.state, reason: intent.reason, settings: { holdTimeoutMs: holdMs, holdMax: 1_000 },
+      service: state.service, state: intent.state, reason: intent.reason, paused: intent.paused ?? null, settings: { holdTimeoutMs: holdMs, holdMax: 1_000 },
       live: target(intent.live, intent.port), fallback: target(intent.fallback, findRelease(state, intent.fallback)?.process?.port ?? null),
     }
   }
@@ -326,7 +329,7 @@ function intentOf(route: Route | undefined): RouteIntent {
   const id = (target: Target | null): string | null => (target === null ? null : numberOfKey(target.release))
   const { canary } = route
   return {
-    state: route.state, live: id(route.live), port: route.live?.port ?? null, fallback: id(route.fallback), reason: route.reason,
+    state: route.state, live: id(route.live), port: route.live?.port ?? null, fallback: id(route.fallback), reason: route.reason, paused: route.paused ?? null,
     ...(canary === null || canary === undefined ? {} : { canary: { release: numberOfKey(canary.target.release), port: canary.target.port, share: canary.share, phase: canary.phase } }),
   }
 }

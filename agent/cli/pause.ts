@@ -1,0 +1,34 @@
+import type { PauseAnswer, Status } from '../control/shapes.ts'
+import { formatDuration } from '../config/units.ts'
+import { contextOf, servicePath, type Context } from './context.ts'
+import type { CommonOptions } from './options.ts'
+import { writeData, writeJson } from './output.ts'
+
+export interface PauseOptions extends CommonOptions {
+  readonly forMs: number
+}
+
+/** `gracer pause`: requests wait until `gracer resume`, or until the time is over. */
+export async function runPause(options: PauseOptions): Promise<number> {
+  const context = contextOf(options)
+  const answer = await context.client.request<PauseAnswer>('POST', servicePath(context.service, 'pause'), { forMs: options.forMs })
+  return await tell(context, answer, `requests of ${answer.service} wait, until "gracer resume" or ${formatDuration(options.forMs)} from now`)
+}
+
+/** `gracer resume`: what waited goes on, not all at once. */
+export async function runResume(options: CommonOptions): Promise<number> {
+  const context = contextOf(options)
+  const answer = await context.client.request<PauseAnswer>('POST', servicePath(context.service, 'resume'), {})
+  return await tell(context, answer, `requests of ${answer.service} are answered again, those that waited first`)
+}
+
+async function tell(context: Context, answer: PauseAnswer, what: string): Promise<number> {
+  if (context.options.json) {
+    await writeJson(answer)
+    return 0
+  }
+  const status = await context.client.request<Status>('GET', '/v1/status')
+  const live = status.services.find((one) => one.name === answer.service)?.live ?? null
+  await writeData(`${live ?? 'nothing'} is live now: ${what}\n`)
+  return 0
+}
