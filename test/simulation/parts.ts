@@ -17,6 +17,7 @@ export interface CommitterPart {
 export interface RoutesPart {
   readonly table: Table
   readonly anyPrepared: boolean
+  isPaused: (service: ServiceName, until: number) => boolean
   apply(message: Extract<ToWorker, { type: 'table' | 'prepare' | 'commit' | 'undo' }>): Applied
   masterVanished(written: Table | null): Applied
   decide(service: ServiceName, failed: ReadonlySet<ReleaseId> | null, asker?: HasVisitor): Decision

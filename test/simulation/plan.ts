@@ -41,6 +41,8 @@ export type Command =
   | { readonly do: 'drop'; readonly service: string; readonly build: Build }
   | { readonly do: 'swap'; readonly service: string; readonly build: Build; readonly supersede: boolean; readonly canary?: CanaryWish }
   | { readonly do: 'restart'; readonly service: string }
+  | { readonly do: 'pause'; readonly service: string; readonly ms: number }
+  | { readonly do: 'resume'; readonly service: string }
   | { readonly do: 'rollback'; readonly service: string; readonly to: 'before' | 'any' }
   | { readonly do: 'undo'; readonly service: string; readonly how: 'aborted' | 'timed-out' }
   /** promote, abort, or a share that is set by hand. */
@@ -169,6 +171,8 @@ function randomCommand(random: Random, service: string, index: number, bakeMs: n
     [1, () => ({ do: 'restart', service })],
     [1.5, () => ({ do: 'undo', service, how: random.chance(0.5) ? 'aborted' : 'timed-out' })],
     [1, () => ({ do: 'rescan', service })],
+    [0.7, () => ({ do: 'pause', service, ms: random.between(1, random.chance(0.3) ? 3_000 : 300) })],
+    [0.7, () => ({ do: 'resume', service })],
   ])()
 }
 

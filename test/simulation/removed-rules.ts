@@ -50,6 +50,8 @@ function forgetfulRoutes(): RoutesPart {
   return {
     get table() { return routes.table },
     get anyPrepared() { return routes.anyPrepared },
+    get isPaused() { return routes.isPaused },
+    set isPaused(is) { routes.isPaused = is },
     apply: (message) => routes.apply(message),
     masterVanished: () => routes.masterVanished(null),
     decide: (service, failed, asker) => routes.decide(service, failed, asker),

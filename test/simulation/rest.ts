@@ -48,6 +48,7 @@ function checkState(state: ServiceState): void {
   if (state.leaving.length > 0) fail(`${where}: ${state.leaving.map((one) => `${one.release} is still ${one.step}`).join(', ')}`)
   if (state.waiting !== null) fail(`${where}: a drop still waits`)
   if (state.pending !== null) fail(`${where}: a change of the table was never answered`)
+  if (state.paused !== null && state.paused !== undefined) fail(`${where}: still paused`)
   if (state.resting) fail(`${where}: still resting`)
 }
 

@@ -36,6 +36,7 @@ export class SimWorker extends SimProcess {
     this.id = id
     this.#world = world
     this.routes = world.parts.routes()
+    this.routes.isPaused = (_service, until) => until > world.clock.now
     this.toMaster = new Channel(world.clock, world.random, { from: this, to: master, deliver: (message) => master.fromWorker(this, message), broken: () => {} })
     this.onDeath(() => this.#died())
   }
@@ -119,6 +120,10 @@ export class SimWorker extends SimProcess {
             this.#wake()
           })
         }
+        break
+      case 'pause':
+        this.#wait(request, 'held')
+        this.#world.clock.after((decision.route.paused ?? 0) - this.#world.clock.now, this, () => this.#wake())
         break
       case 'refuse':
         this.ended(request, `refused: ${decision.refusal.code}`)

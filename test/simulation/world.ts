@@ -178,6 +178,10 @@ export class World {
         if (state.swap !== null) agent.judge.order(act.service, state.swap.release, act.order)
         return
       }
+      if (act.do === 'pause' || act.do === 'resume') {
+        agent.take(act.service, act.do === 'resume' ? { type: 'resume' } : { type: 'pause', until: this.clock.now + act.ms })
+        return
+      }
       const command = this.#nextCommand
       this.#nextCommand += 1
       this.checks.asked(command, agent)
