@@ -144,7 +144,7 @@ export class Services {
 
   /** Where `gracer up` was started, for a service that has no folder for drops. */
   #workingFolder(config: ServiceConfig): string | null {
-    return config.releases === null ? this.#config.base : null
+    return config.releases === null && config.watch == null ? this.#config.base : null
   }
 
   #readService(name: string): ServiceConfig {

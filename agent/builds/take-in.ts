@@ -10,6 +10,7 @@ import type { BuildCopy } from './copy.ts'
 import { asBuildError } from './disk-error.ts'
 import type { BuildHouse } from './house.ts'
 import { keepFile } from './keep-file.ts'
+import { keepTree } from './keep-tree.ts'
 import { kindOfFile, whyNoBuild } from './kind.ts'
 import { hashFile, SourceFile } from './source-file.ts'
 import { runFolder } from './top-folder.ts'
@@ -22,6 +23,8 @@ export interface TakeIn {
   readonly source: string
   /** The copy that was made of it before; null: none was. */
   readonly copy: BuildCopy | null
+  /** A folder is copied too, without these folders of ours; absent: it runs where it lies. */
+  readonly keepFolderWithout?: readonly string[] | undefined
   readonly config: { readonly builds: BuildsConfig; readonly command: ServiceConfig['command'] }
   readonly signal: AbortSignal
   /** How it goes on, for people. `repeated`: it says no more than the one before. */
@@ -50,7 +53,27 @@ export async function takeInBuild(options: TakeIn): Promise<TakenIn> {
   const stats = await lstat(source).catch((error: NodeJS.ErrnoException) => noSource(options, error))
   if (!stats.isDirectory()) return takeFile(options, stats)
   if (copy !== null) throw copyGone(options)
-  return takeFolder(options)
+  return options.keepFolderWithout === undefined ? takeFolder(options) : keepFolder(options, options.keepFolderWithout)
+}
+
+/** Of a watched folder: what is run must outlive what is put in its place. */
+async function keepFolder(options: TakeIn, without: readonly string[]): Promise<TakenIn> {
+  const { source, house, release, config, signal } = options
+  try {
+    return await house.build(release, async (into) => {
+      const { files } = await keepTree({ source, into, without, limits: config.builds, signal })
+      const root = house.rootOf(release)
+      options.tell(`${basename(source)}: a private copy of ${files} files`, false)
+      return { folder: root, file: null, copy: { root, folder: root, file: null, sha256: null } }
+    })
+  } catch (error) {
+    signal.throwIfAborted()
+    const { code, message } = error as NodeJS.ErrnoException
+    // What changed meanwhile is whole later; anything else would be the same the next time.
+    if (code === 'build-changed' || code === 'ENOENT') throw error
+    options.tell(`there is no way back to this release once ${source} is replaced: no private copy can be made of it (${message}), so it runs where it lies`, false)
+    return takeFolder(options)
+  }
 }
 
 function takeFolder(options: TakeIn): TakenIn {

@@ -25,6 +25,7 @@ export interface UpOptions {
   readonly state?: string
   readonly listen?: string
   readonly releases?: string
+  readonly watch?: string
   readonly workers?: number
   readonly command: string[]
   readonly json: boolean
@@ -37,6 +38,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   const overrides: ConfigOverrides = {
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.releases === undefined ? {} : { releases: options.releases }),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
     ...(options.workers === undefined ? {} : { workers: options.workers }),
     ...(options.command.length === 0 ? {} : { command: options.command }),
   }
@@ -85,7 +87,7 @@ export async function runUp(options: UpOptions): Promise<number> {
 
 /** Without a folder for drops there must be something to run, and it is better said now than by the first boot. */
 function checkDeployable(config: Config): void {
-  for (const service of config.services) if (service.releases === null && service.command === null) inferCommand(config.base)
+  for (const service of config.services) if (service.releases === null && service.watch == null && service.command === null) inferCommand(config.base)
 }
 
 async function literalHost(host: string): Promise<string> {

@@ -9,8 +9,9 @@ export const declareRunVerbs: Declare = (program, done) => {
     .argument('[CMD...]', 'what boots the backend, after --, as in: gracer up -- node server.js')
     .option('--listen <host:port>', 'the public address; a number alone means loopback, ":8080" every IPv4 address')
     .option('--releases <dir>', 'the folder watched for drops')
+    .option('--watch <path>', 'one file or folder that is replaced in place')
     .option('--workers <n>', 'processes that forward requests', wholeNumber(1, 64))
-    .action(async (words: string[], own: { listen?: string; releases?: string; workers?: number }, command: Command) => {
+    .action(async (words: string[], own: { listen?: string; releases?: string; watch?: string; workers?: number }, command: Command) => {
       const { config, state, json, color } = commonOf(command)
       const { runUp } = await import('./up.ts')
       done(await runUp({ ...given({ config, state, ...own }), command: words, json, color }))

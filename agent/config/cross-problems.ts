@@ -2,6 +2,8 @@ import type { ConfigProblem } from './problems.ts'
 
 /** What of a service's values bears on each other. */
 export interface CrossChecked {
+  readonly releases?: string | null | undefined
+  readonly watch?: string | null | undefined
   readonly overlap: boolean
   readonly canary: { readonly steps: readonly unknown[] }
   readonly ports: Readonly<Record<string, 'auto' | number>>
@@ -11,6 +13,7 @@ export interface CrossChecked {
 /** Values that are right each by itself and cannot stand together. `under`: the path of the service's keys, as in 'services.api.'. */
 export function crossProblems(values: CrossChecked, under = ''): ConfigProblem[] {
   const problems: ConfigProblem[] = []
+  if (values.watch != null && values.releases != null) problems.push({ path: `${under}watch`, message: 'is set beside "releases"; builds come from one of the two, so leave one out' })
   const numbers = new Map<number, string>()
   for (const [name, port] of Object.entries(values.ports)) {
     const path = `${under}ports.${name}`

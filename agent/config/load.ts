@@ -21,6 +21,7 @@ import type { Config } from './types.ts'
 export interface ConfigOverrides {
   readonly listen?: string
   readonly releases?: string
+  readonly watch?: string
   readonly workers?: number
   readonly command?: readonly string[]
 }
@@ -68,8 +69,8 @@ export function loadConfig(options: LoadOptions): Config {
   const { top, services } = parsed.values
   const completed = services.map(({ name, match, values }) => {
     const flag = overrides.releases
-    const releases = flag !== undefined ? resolve(options.cwd, flag) : form === 'flat' ? releasesFolder(values.releases, base) : ownReleases(name, values.releases, base)
-    return completeService(values, { name, match, releases, base })
+    const releases = values.watch != null ? null : flag !== undefined ? resolve(options.cwd, flag) : form === 'flat' ? releasesFolder(values.releases, base) : ownReleases(name, values.releases, base)
+    return completeService(values, { name, match, releases, watch: overrides.watch === undefined ? undefined : resolve(options.cwd, overrides.watch), base })
   })
   const config = freezeDeep<Config>({
     file, base, listen: top.listen, workers: top.workers, front: completeFront(top, base), log: { level: top.log.level }, metrics: top.metrics.listen, form, services: completed,
@@ -144,6 +145,7 @@ function withoutFlatKeys(raw: unknown, overrides: ConfigOverrides, problems: Con
   const flat = flatKeys.filter((key) => Object.hasOwn(raw, key))
   for (const key of flat) problems.push({ path: key, message: `stands beside "services" and belongs to one service; write it as ${JSON.stringify(`services.NAME.${key}`)}` })
   if (overrides.releases !== undefined) problems.push({ path: '--releases', message: 'is for one service, and the config has "services"; write "services.NAME.releases"' })
+  if (overrides.watch !== undefined) problems.push({ path: '--watch', message: 'is for one service, and the config has "services"; write "services.NAME.watch"' })
   if (overrides.command !== undefined) problems.push({ path: '-- CMD', message: 'is for one service, and the config has "services"; write "services.NAME.command"' })
   return Object.fromEntries(Object.entries(raw).filter(([key]) => !flat.includes(key)))
 }

@@ -12,16 +12,19 @@ export interface ServicePlace {
   readonly match: Match
   /** Absolute; null: no folder is watched. */
   readonly releases: string | null
+  /** From a flag, absolute. */
+  readonly watch?: string | undefined
   /** Relative paths are relative to this folder. */
   readonly base: string
 }
 
 /** The checked values of one service with their units in the names. */
-export function completeService(values: ServiceValues, { name, match, releases, base }: ServicePlace): ServiceConfig {
+export function completeService(values: ServiceValues, { name, match, releases, watch, base }: ServicePlace): ServiceConfig {
   return {
     name,
     match,
     releases,
+    watch: watch ?? (values.watch == null ? null : resolve(base, values.watch)),
     command: values.command,
     socket: values.socket,
     env: new Map(Object.entries(values.env)),
@@ -59,6 +62,7 @@ export function completeService(values: ServiceValues, { name, match, releases, 
 export function describeService(service: ServiceConfig): readonly (readonly [key: string, value: unknown])[] {
   return [
     ['releases', service.releases],
+    ['watch', service.watch ?? null],
     ['command', service.command],
     ['socket', service.socket],
     ['env', hidden(service.env)],

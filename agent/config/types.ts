@@ -37,6 +37,8 @@ export interface ServiceConfig {
   readonly match: Match
   /** Folder that is watched for drops (absolute); null: none. */
   readonly releases: string | null
+  /** File or folder that is replaced in place (absolute); null or absent: none. */
+  readonly watch?: string | null
   /** null: inferred from what lies in the release's folder. */
   readonly command: readonly string[] | null
   readonly socket: 'auto' | 'inherit' | 'port'

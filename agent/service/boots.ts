@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
 import { extraPorts } from '../boot/extra-ports.ts'
@@ -96,7 +96,7 @@ export class Boots {
       this.#configs.set(record.id, current)
       keepConfig(this.#configFile(record.id), current)
       const { folder, file, copy } = await takeInBuild({
-        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
+        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, keepFolderWithout: isWatched(current, record.source) ? [this.#options.folder, dirname(dirname(this.#options.folder))] : undefined, config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
         tell: (what, repeated) => this.#options.taking(record.id, what, repeated),
       })
       // What lies in a copy of ours is what was taken in.
@@ -293,6 +293,10 @@ export class Boots {
     controls.get(release)?.abort()
     controls.delete(release)
   }
+}
+
+function isWatched(config: ServiceConfig, source: string): boolean {
+  return config.watch != null && existsSync(config.watch) && realpathSync(config.watch) === source
 }
 
 export function withHint(error: Error): string {

@@ -12,6 +12,8 @@ export interface KnownDrops {
   newest(): Drop | null
   find(name: string): Drop | null
   readonly folder: string | null
+  /** One path that is replaced in place: what is there has no name. */
+  readonly watched?: boolean
 }
 
 export interface Found {
@@ -32,7 +34,7 @@ export interface Found {
 export function findTarget(target: string | null, state: ServiceState, drops: KnownDrops | null, workingFolder: string | null): Found {
   if (target === null) {
     const newest = drops?.newest() ?? null
-    if (newest !== null) return ofDrop(newest, null)
+    if (newest !== null) return { ...ofDrop(newest, null), ...(drops?.watched === true ? { name: null } : {}) }
     if (drops === null && workingFolder !== null) return { source: workingFolder, name: null, dropKey: null, remark: null }
     throw new GracerError(`there is nothing to deploy in ${drops?.folder ?? 'the releases folder'}`, { code: 'nothing-to-deploy', exitCode: 2, hint: 'Copy a build into it, or name one: gracer swap PATH.' })
   }

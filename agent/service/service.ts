@@ -5,14 +5,15 @@ import { planBoot } from '../boot/plan.ts'
 import { copiesToKeep } from '../builds/surplus.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import { identityKey, type Drop } from '../drop.ts'
-import { watchReleases, type ReleasesWatch } from '../drops/folder-watch.ts'
+import { watchReleases, type Notice, type ReleasesWatch, type WatchReleasesOptions } from '../drops/folder-watch.ts'
 import { isWithin } from '../drops/identity.ts'
+import { watchPath } from '../drops/path-watch.ts'
 import { pruneReleases } from '../drops/prune.ts'
 import type { MasterLink } from '../master-link.ts'
 import { ServiceLink } from '../service-link.ts'
 import type { StateFolder } from '../state-folder.ts'
 import { capLog } from './cap-log.ts'
-import type { BootPlan, ReleaseRecord } from '../swap/state.ts'
+import type { BootPlan, DeployRequest, ReleaseRecord } from '../swap/state.ts'
 import { dropRequest, type KnownDrops } from './find-target.ts'
 import { ServiceRunner } from './runner.ts'
 
@@ -78,8 +79,9 @@ export class Service {
 
   get drops(): KnownDrops | null {
     const watch = this.#watch
-    if (watch === null || this.#config.releases === null) return null
-    return { folder: this.#config.releases, newest: () => watch.newest(), find: (name) => watch.find(name) }
+    const folder = this.#config.releases ?? this.#config.watch ?? null
+    if (watch === null || folder === null) return null
+    return { folder, watched: this.#config.watch != null, newest: () => watch.newest(), find: (name) => watch.find(name) }
   }
 
   logFile(release: string): string {
@@ -108,23 +110,24 @@ export class Service {
     const before = this.#config
     this.#config = config
     this.#workingFolder = workingFolder
-    if (before.releases === config.releases && before.settleMs === config.settleMs) return
+    if (before.releases === config.releases && before.watch === config.watch && before.settleMs === config.settleMs) return
     await this.#watch?.close()
     this.#watch = null
     await this.#watchDrops()
     // Another folder: what lies there is taken as at a start.
-    if (before.releases !== config.releases && config.releases !== null) this.#deployFirst((this.#watch as ReleasesWatch | null)?.newest() ?? null)
+    if (before.releases !== config.releases && config.releases !== null || before.watch !== config.watch && config.watch != null) this.#deployFirst((this.#watch as ReleasesWatch | null)?.newest() ?? null)
   }
 
   async #watchDrops(): Promise<void> {
-    const { releases, settleMs } = this.#config
-    if (releases === null) return
-    this.#watch = await watchReleases({
-      folder: releases,
+    const { releases, watch, settleMs } = this.#config
+    const common = {
       settleMs,
-      onDrop: (drop) => this.#dropped(drop),
-      onNotice: (notice) => this.#options.log.warn('drops.notice', { service: this.name, code: notice.code, path: notice.path, message: notice.message, hint: notice.hint }),
-    })
+      onDrop: (drop: Drop) => this.#dropped(drop),
+      onNotice: (notice: Notice) => this.#options.log.warn('drops.notice', { service: this.name, code: notice.code, path: notice.path, message: notice.message, hint: notice.hint }),
+    } satisfies Partial<WatchReleasesOptions>
+    if (watch != null) this.#watch = await watchPath({ ...common, path: watch, without: [this.#options.state.path] })
+    else if (releases !== null) this.#watch = await watchReleases({ ...common, folder: releases })
+    if (this.#watch === null) return
     for (const record of this.runner.state.releases) if (record.process !== null) this.#watch.setRunning(record.source, true)
   }
 
@@ -136,13 +139,24 @@ export class Service {
 
   #dropped(drop: Drop): void {
     this.#options.log.info('drops.complete', { service: this.name, name: drop.identity.name, path: drop.path, how: drop.complete })
-    this.runner.dispatch({ type: 'deploy', request: dropRequest(drop) })
+    this.runner.dispatch({ type: 'deploy', request: this.#request(drop) })
+  }
+
+  #request(drop: Drop): DeployRequest {
+    return this.#config.watch == null ? dropRequest(drop) : { ...dropRequest(drop), name: null }
+  }
+
+  /** The same content as that of the last one, copied again while gracer was away. */
+  #isLast(drop: Drop): boolean {
+    const { digest } = drop.identity
+    const last = this.runner.state.releases.findLast((record) => record.origin === 'drop' && record.source === drop.path)
+    return digest !== null && last?.dropKey?.endsWith(`:${digest}`) === true
   }
 
   /** What was dropped while gracer was away is taken like any other drop: only if it was never tried. */
   #deployFirst(newest: Drop | null): void {
     const { state } = this.runner
-    if (newest !== null && !Object.hasOwn(state.tried, identityKey(newest.identity))) return this.runner.dispatch({ type: 'deploy', request: dropRequest(newest) })
+    if (newest !== null && !this.#isLast(newest) && !Object.hasOwn(state.tried, identityKey(newest.identity))) return this.runner.dispatch({ type: 'deploy', request: this.#request(newest) })
     if (newest !== null || this.workingFolder === null || state.confirmed !== null || state.swap !== null) return
     this.runner.dispatch({
       type: 'deploy',
