@@ -64,7 +64,7 @@ describe.each(['file', 'folder'] as const)('a watched %s', (kind) => {
     // A writer that pauses half-way for longer than it takes to settle.
     const writer = spawn('sh', ['-c', 'exec > "$1"; printf "this is no program("; read line; cat "$2" > "$1"', 'sh', script, join(gracer.folder, 'staging', 'whole.mjs')], { stdio: ['pipe', 'ignore', 'ignore'] })
     writeFileSync(join(gracer.folder, 'staging', 'whole.mjs'), await program(gracer, 'w4'))
-    await until('gracer to see that it is being written', () => readFileSync(join(gracer.folder, '.gracer', 'gracer.log'), 'utf8').includes('still-open'))
+    await until('gracer to see that it is being written', () => readFileSync(join(gracer.folder, '.gracer', 'log', 'gracer.log'), 'utf8').includes('still-open'))
     writer.stdin.end('\n')
     await confirmed(gracer, 'v4')
     const report = await load.stop()
@@ -92,5 +92,8 @@ describe.each(['file', 'folder'] as const)('a watched %s', (kind) => {
     expect(back.code, back.stderr).toBe(0)
     const { services } = await gracer.status()
     expect(services[0]?.releases.some(({ id }) => id === 'v7')).toBe(false)
+    // Named in a command it is tried again, and fails again.
+    const again = await gracer.cli('swap')
+    expect(again.code, again.stderr).toBe(1)
   }, 120_000)
 })
