@@ -85,7 +85,9 @@ function takeFolder(options: TakeIn): TakenIn {
 async function takeFile(options: TakeIn, stats: Stats): Promise<TakenIn> {
   const { source, config, house, release, signal } = options
   const name = basename(source)
-  const kind = stats.isFile() ? kindOfFile(name, stats.mode) : null
+  // What is watched is run by the command, whatever its name says (java -jar app.jar).
+  const watched = options.keepFolderWithout !== undefined && config.command !== null
+  const kind = stats.isFile() ? kindOfFile(name, stats.mode) ?? (watched ? 'file' : null) : null
   if (kind === null) {
     const { what, hint } = whyNoBuild(name)
     throw new GracerError(`${source} ${stats.isFile() ? what : 'is neither a file nor a folder'}`, { code: 'no-build', exitCode: 2, hint })

@@ -24,6 +24,7 @@ export interface WatchPathOptions {
 /** Between two looks without any event; milliseconds. */
 const rescanMs = 2000
 const pollMs = 250
+const gapMs = 20
 
 /** Watches one file or folder that is replaced in place. What is whole at the start is in newest(), and not announced. */
 export async function watchPath(options: WatchPathOptions): Promise<ReleasesWatch> {
@@ -48,6 +49,7 @@ class PathWatch implements ReleasesWatch {
   #parent: number | null = null
   #timer: NodeJS.Timeout | undefined
   #looking = false
+  #hinted = false
   #closed = false
   #seen: { readonly text: string; readonly sinceMs: number } | null = null
   #taken: string | null = null
@@ -103,6 +105,8 @@ class PathWatch implements ReleasesWatch {
   async #look(): Promise<void> {
     if (this.#looking || this.#closed) return
     this.#looking = true
+    this.#hinted = false
+    const beganMs = performance.now()
     let next = this.#deaf ? pollMs : rescanMs
     try {
       await this.#listen()
@@ -117,7 +121,8 @@ class PathWatch implements ReleasesWatch {
       this.#once({ code: 'read-failed', path: this.#options.path, message: `${this.#options.path} cannot be read: ${(error as Error).message}.`, hint: 'It is tried again; check its owner, its mode and the disk.' })
     }
     this.#looking = false
-    this.#schedule(next)
+    // A large tree is not walked more than a twentieth of the time.
+    this.#schedule(this.#hinted ? gapMs : Math.max(next, 20 * (performance.now() - beganMs)))
   }
 
   async #take(print: Print, complete: 'initial' | 'settled'): Promise<void> {
@@ -179,7 +184,12 @@ class PathWatch implements ReleasesWatch {
     this.#deaf = inode === null
     if (inode === null) return
     this.#hints = await openHints(parent, {
-      onHint: () => this.#schedule(20),
+      onHint: () => {
+        // Only the first of a swarm: the others must not put the look off.
+        if (this.#hinted) return
+        this.#hinted = true
+        this.#schedule(gapMs)
+      },
       onError: (error) => {
         this.#deaf = true
         this.#once(watchLimit(parent, error, pollMs))

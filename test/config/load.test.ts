@@ -37,7 +37,7 @@ it('gives the defaults of the design where there is no file', () => {
     form: 'flat',
     services: [
       {
-        name: 'default', match: { host: null, path: '/' }, releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, settleMs: 3_000,
+        name: 'default', match: { host: null, path: '/' }, releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, watch: null, settleMs: 3_000,
         health: { path: null, host: 'localhost', headers: new Map(), expect: [{ from: 200, to: 299 }], intervalMs: 250, timeoutMs: 2_000, successes: 2, deadlineMs: 60_000 },
         drain: { timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000, stopMs: 10_000 },
         bakeMs: 20_000, onCrashLoop: 'hold', canary: canaryConfigDefault, hold: { timeoutMs: 10_000, max: 1_000, pace: 100 },
@@ -61,7 +61,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   const config = loadConfig({ cwd })
   expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, idleMs: 5_000, access: { sample: 0.5, query: false, file: join(cwd, 'a.log'), maxBytes: 1_000_000, keep: 3 } }, log: { level: 'debug' }, metrics: { host: '127.0.0.1', port: 9_464 } })
   expect(only(config)).toEqual({
-    name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, settleMs: 1_000,
+    name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, watch: null, settleMs: 1_000,
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },
     drain: { timeoutMs: 1_000, streamsMs: 0, upgradedMs: 2_000, spreadMs: 0, stopMs: 3_000 }, bakeMs: 0, onCrashLoop: 'rollback', canary: canaryConfigDefault, hold: { timeoutMs: 4_000, max: 0, pace: 100 },
     overlap: false, ports: new Map<string, unknown>([['METRICS_PORT', 'auto'], ['ADMIN_PORT', 9_100]]),
