@@ -15,6 +15,11 @@ export function errorCount(figures: ReleaseFigures | undefined): ErrorCount {
   return { requests: figures?.requests ?? 0, errors: figures?.errors ?? 0 }
 }
 
+/** What has come since an earlier count of the same release; a master that is new counts from nothing. */
+export function since(before: ErrorCount, now: ErrorCount): ErrorCount {
+  return now.requests < before.requests ? now : { requests: now.requests - before.requests, errors: now.errors - before.errors }
+}
+
 /** Has the new release's error share since the flip crossed the limit, seen against all that the old one answered? */
 export function crossesLimit(fresh: ErrorCount, old: ErrorCount): boolean {
   if (fresh.errors < bakeLimit.errors || fresh.requests === 0) return false

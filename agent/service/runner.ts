@@ -9,7 +9,7 @@ import { failureAt } from '../swap/ends.ts'
 import { recover } from '../swap/recover.ts'
 import { step } from '../swap/swap.ts'
 import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
-import { crossesLimit, errorCount } from './bake-errors.ts'
+import { crossesLimit, errorCount, since, type ErrorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
 import { groupMembers, strayProcesses } from '../../proxy/master/process-group.ts'
@@ -413,6 +413,12 @@ export class ServiceRunner {
 
   #watchErrors(release: string): void {
     if (this.#bakeLook !== null) clearInterval(this.#bakeLook)
+    const { link, service } = this.#options
+    // What it answered as a canary was judged by other rules.
+    let atFlip: ErrorCount | null = null
+    void link.figures().then((figures) => {
+      atFlip = errorCount(releaseFigures(figures, service, release))
+    })
     this.#bakeLook = setInterval(() => {
       const { tentative } = this.#state
       if (tentative?.release !== release || tentative.ending !== null) {
@@ -420,9 +426,10 @@ export class ServiceRunner {
         this.#bakeLook = null
         return
       }
-      void this.#options.link.figures().then((figures) => {
-        const fresh = errorCount(releaseFigures(figures, this.#options.service, release))
-        const old = errorCount(releaseFigures(figures, this.#options.service, tentative.fallback ?? ''))
+      void link.figures().then((figures) => {
+        if (atFlip === null || this.#state.tentative?.release !== release || this.#state.tentative.ending !== null) return
+        const fresh = since(atFlip, errorCount(releaseFigures(figures, service, release)))
+        const old = errorCount(releaseFigures(figures, service, tentative.fallback ?? ''))
         if (!crossesLimit(fresh, old)) return
         const message = `${fresh.errors} of its ${fresh.requests} replies were errors (the old release: ${old.errors} of ${old.requests})`
         this.dispatch({ type: 'sick', release, failure: failureAt('bake', message) })
