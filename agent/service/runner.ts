@@ -63,6 +63,8 @@ export class ServiceRunner {
   #queue: SwapEvent[] = []
   #busy = false
   #recovered = false
+  /** Nothing was ever deployed, and it is not known yet whether there is something: requests are held meanwhile. */
+  #awaitsFirst = false
   #bakeLook: NodeJS.Timeout | null = null
   #settled: (() => void) | null = null
 
@@ -121,7 +123,8 @@ export class ServiceRunner {
       this.#settled = resolve
     })
     this.teller.resume(link.masterIsNew)
-    const effects = recover(this.#state, { committed: link.committed(), committedNumber: link.tableNumber, running: link.running(), hooks, masterIsNew: link.masterIsNew })
+    const effects = recover(this.#state, { committed: link.committed(), committedNumber: link.tableNumber, running: link.running(), hooks, masterIsNew: link.masterIsNew, awaitsFirst: true })
+    this.#awaitsFirst = this.#state.resting
     this.#write()
     this.#carryOut(effects)
     this.#recovered = true
@@ -137,7 +140,19 @@ export class ServiceRunner {
     const report = mayEndCanary.has(event.type) ? this.canary.report() : null
     if (report !== null) this.#queue.push({ type: 'canary-report', release: report.release, report: report.report })
     this.#queue.push(event)
+    if (event.type === 'deploy' || event.type === 'rollback') this.#firstIsKnown()
     this.#work()
+  }
+
+  /** There is nothing to deploy: requests are told so instead of being held. */
+  nothingToDeploy(): void {
+    this.#firstIsKnown()
+    this.#work()
+  }
+
+  #firstIsKnown(): void {
+    if (this.#awaitsFirst) this.#queue.push({ type: 'rested' })
+    this.#awaitsFirst = false
   }
 
   #work(): void {

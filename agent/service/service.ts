@@ -20,6 +20,8 @@ import { ServiceRunner } from './runner.ts'
 /** A backend's log over this size is cut: what it held is kept once, as `.1`. */
 const mostLogBytes = 16 * 1024 * 1024
 const logLookMs = 5_000
+/** Beyond `settle`: until a drop that lay there at the start is taken. */
+const settlingMs = 1_000
 
 export interface ServiceOptions {
   /** The last valid config: what the service begins with. */
@@ -103,6 +105,9 @@ export class Service {
     await this.runner.recover()
     await this.#watchDrops()
     this.#deployFirst(this.#watch?.newest() ?? null)
+    // What lies there may still be settling: a request that comes meanwhile is held, not turned away.
+    if (this.#config.releases === null) this.runner.nothingToDeploy()
+    else setTimeout(() => this.runner.nothingToDeploy(), this.#config.settleMs + settlingMs)
   }
 
   /** Takes up a config that was read again: what concerns the next boot waits for that. */

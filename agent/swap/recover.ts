@@ -19,6 +19,8 @@ export interface World {
   readonly hooks?: ReadonlyMap<number, 'running' | HookEnd>
   /** The master is new: it died, or everything did. */
   readonly masterIsNew: boolean
+  /** What there is to deploy has not been looked at yet; 'rested' follows. */
+  readonly awaitsFirst?: boolean
 }
 
 export interface HookEnd {
@@ -59,9 +61,10 @@ export function recover(state: ServiceState, world: World): SwapEffect[] {
   state.committed = world.committed
   state.committedNumber = world.committedNumber
   state.pending = null
-  state.resting = false
   state.refusals = 0
   state.closing = false
+  // Its route holds requests already; that there is nothing is not said before it is known what there is to deploy.
+  state.resting = world.awaitsFirst === true && state.committed.live === null && state.confirmed === null && state.swap === null && state.tentative === null
 
   keepUnknownLive(state, world, effects)
   takeStock(state, world, effects)

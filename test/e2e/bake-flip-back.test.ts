@@ -145,5 +145,5 @@ describe('a release that goes bad after its flip is taken back', () => {
 function live(): string | null {
   const table = JSON.parse(readFileSync(join(gracer.folder, '.gracer', 'table.json'), 'utf8')) as { routes: { live: { release: string } | null }[] }
   const journal = JSON.parse(readFileSync(join(gracer.folder, '.gracer', 'services', 'default', 'journal.json'), 'utf8')) as { releases: { id: string; name: string }[] }
-  return journal.releases.find((one) => one.id === table.routes[0]?.live?.release)?.name ?? null
+  return journal.releases.find((one) => table.routes[0]?.live?.release === `default/${one.id}`)?.name ?? null
 }

@@ -98,7 +98,7 @@ describe('kill -9 of the agent under load', () => {
     } finally {
       signal(worker, 'SIGCONT')
     }
-    await until('the table to be committed', () => readFileSync(join(gracer.folder, '.gracer', 'table.json'), 'utf8').includes(`"live":{"release":"v${number + 1}"`))
+    await until('the table to be committed', () => readFileSync(join(gracer.folder, '.gracer', 'table.json'), 'utf8').includes(`"live":{"release":"default/v${number + 1}"`))
     await killAgent(agent.pid)
     await settled(gracer, name)
     expect(boots(gracer).get(`v${number + 1}`)).toBe(1)
