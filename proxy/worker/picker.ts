@@ -88,6 +88,8 @@ export class WaitingPicker implements Picker {
       switch (decision.kind) {
         case 'go':
           if (waiter.paused) {
+            if (waiter.holdTimer !== null) clearTimeout(waiter.holdTimer)
+            waiter.holdTimer = null
             this.#pauses.begin(waiter.request.service, this.#paceOf(waiter.request.service))
             break
           }
@@ -102,6 +104,8 @@ export class WaitingPicker implements Picker {
         case 'hold':
           if (waiter.state === 'parked') this.#hold(waiter, decision)
           else waiter.reason = decision.route.reason
+          // Its pause is over and nothing is live: from here on it has a limit as everybody has.
+          if (waiter.holdTimer === null) this.#limit(waiter, decision)
           break
         case 'pause':
           this.#toPaused(waiter)
@@ -168,8 +172,8 @@ export class WaitingPicker implements Picker {
         waiter.request.refused(decision.refusal)
       } else {
         // Nothing can answer now: from here on it waits as everybody does.
-        waiter.paused = false
         this.#limit(waiter, decision)
+        waiter.paused = false
       }
     }
     return left
@@ -223,7 +227,8 @@ export class WaitingPicker implements Picker {
       this.#remove(waiter)
       this.#waits(waiter.request.service).holdTimeouts += 1
       waiter.request.refused(holdTimedOut(waiter.reason))
-    }, decision.route.settings.holdTimeoutMs - waitedMs(waiter.request))
+      // The time of a pause is not held against it.
+    }, decision.route.settings.holdTimeoutMs - (waiter.paused ? 0 : waitedMs(waiter.request)))
     if (decision.route.state === 'serving') {
       this.#redial ??= setTimeout(() => {
         this.#redial = null

@@ -106,3 +106,25 @@ it('holds again what was not let go yet when another pause comes', () => {
   vi.advanceTimersByTime(5_000)
   expect(went).toHaveLength(30)
 })
+
+it('where nothing is live when the pause ends, hold.timeout begins then: nobody waits without a limit', () => {
+  const { set, pick } = start()
+  set({ paused: Date.now() + 5_000 })
+  const waiting = pick('a')
+  set({ paused: Date.now() + 5_000, state: 'holding', live: null, reason: 'it is restarting' })
+  vi.advanceTimersByTime(5_900)
+  expect(waiting.result).toEqual({})
+  vi.advanceTimersByTime(200)
+  expect(waiting.result.refusal).toMatchObject({ status: 503, code: 'hold-timeout' })
+})
+
+it('where something is live again before hold.timeout is over, what waited goes', () => {
+  const { set, pick } = start()
+  set({ paused: Date.now() + 5_000, state: 'holding', live: null, reason: 'it is restarting' })
+  const waiting = pick('a')
+  vi.advanceTimersByTime(5_500)
+  set({ paused: null })
+  vi.advanceTimersByTime(2_000)
+  expect(waiting.result.visit?.release).toBe('shop/v1')
+  expect(waiting.result.refusal).toBeUndefined()
+})
