@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { root } from '../support/gracer-process.ts'
 
-const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/dependencies.md', 'docs/canary-verdict.md', 'docs/library.md']
+const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)
+const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'deploy/examples/README.md', ...docs]
 const folders = /^(?:inherit|proxy|agent|test|deploy|docs|scripts)\//
 
 describe('the pages', () => {
@@ -18,5 +19,11 @@ describe('the pages', () => {
     const mentioned = pages.flatMap((page) => [...readFileSync(join(root, page), 'utf8').matchAll(/npm run ([a-z]+)/g)].map((match) => match[1] ?? ''))
     expect(mentioned.length).toBeGreaterThan(2)
     expect(mentioned.filter((script) => scripts[script] === undefined)).toEqual([])
+  })
+
+  it.each(pages)('%s links only to files that are there', (page) => {
+    const targets = [...readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g)].map((match) => match[1] ?? '')
+    const relative = targets.filter((target) => !/^[a-z]+:/.test(target))
+    expect(relative.filter((target) => !existsSync(join(root, dirname(page), target)))).toEqual([])
   })
 })
