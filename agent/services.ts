@@ -8,6 +8,7 @@ import type { Config, ServiceConfig } from './config/types.ts'
 import type { MasterLink } from './master-link.ts'
 import { forService } from './service-link.ts'
 import { longestDrain } from './service/longest-drain.ts'
+import { routeSettings } from './service/route-settings.ts'
 import { ServiceEnd } from './service/service-end.ts'
 import { Service } from './service/service.ts'
 import type { StateFolder } from './state-folder.ts'
@@ -154,6 +155,6 @@ export class Services {
   }
 
   #places(): ServicePlace[] {
-    return this.#config.services.map(({ name, match, hold }) => ({ service: name, match, settings: { holdTimeoutMs: hold.timeoutMs, holdMax: hold.max } }))
+    return this.#config.services.map((service) => ({ service: service.name, match: service.match, settings: routeSettings(service) }))
   }
 }

@@ -9,6 +9,7 @@ import { failureAt } from '../swap/ends.ts'
 import { recover } from '../swap/recover.ts'
 import { step } from '../swap/swap.ts'
 import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
+import { routeSettings } from './route-settings.ts'
 import { crossesLimit, errorCount, since, type ErrorCount } from './bake-errors.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
@@ -340,7 +341,6 @@ export class ServiceRunner {
   }
 
   #proposed(intent: RouteIntent): ServiceRoute {
-    const { hold, health } = this.#options.lastConfig()
     const { canary } = intent
     const target = canary === null || canary === undefined ? null : this.#target(canary.release, canary.port)
     return {
@@ -350,7 +350,7 @@ export class ServiceRunner {
       fallback: this.#target(intent.fallback, findRelease(this.#state, intent.fallback)?.process?.port ?? null),
       reason: intent.reason,
       paused: intent.paused ?? null,
-      settings: { holdTimeoutMs: hold.timeoutMs, holdMax: hold.max, pace: hold.pace, healthPath: health.path },
+      settings: routeSettings(this.#options.lastConfig()),
     }
   }
 
