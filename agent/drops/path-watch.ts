@@ -39,6 +39,8 @@ interface Print {
   readonly source: string
   readonly files: readonly string[]
   readonly stampMs: number
+  /** With the root's own ctime, which a rename moves: a folder moved back is another drop. */
+  readonly placedMs: number
   readonly inode: number
 }
 
@@ -133,7 +135,7 @@ class PathWatch implements ReleasesWatch {
     this.#taken = print.text
     if (before?.identity.digest === digest) return
     this.#newest = {
-      identity: { name: basename(this.#options.path), inode: print.inode, ctimeMs: print.stampMs, size: 0, digest },
+      identity: { name: basename(this.#options.path), inode: print.inode, ctimeMs: print.placedMs, size: 0, digest },
       path: print.source, complete, noticedAt: Date.now(), sequence: (before?.sequence ?? 0) + 1,
     }
     if (complete === 'settled') this.#options.onDrop(this.#newest)
@@ -165,8 +167,8 @@ class PathWatch implements ReleasesWatch {
           if (stats.isFile() || stats.isSymbolicLink()) files.push(relative)
         },
       })
-      const { ino } = await lstat(source)
-      return { text: createHash('sha256').update(`${source}\n${lines.sort().join('\n')}`).digest('hex'), source, files: files.sort(), stampMs, inode: ino }
+      const { ino, ctimeMs } = await lstat(source)
+      return { text: createHash('sha256').update(`${source}\n${lines.sort().join('\n')}`).digest('hex'), source, files: files.sort(), stampMs, placedMs: Math.max(stampMs, ctimeMs), inode: ino }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
       throw error

@@ -95,5 +95,14 @@ describe.each(['file', 'folder'] as const)('a watched %s', (kind) => {
     // Named in a command it is tried again, and fails again.
     const again = await gracer.cli('swap')
     expect(again.code, again.stderr).toBe(1)
+    if (kind === 'file') return
+    // Moved back as it is: none of its files is newer than when it was live.
+    const count = (await gracer.status()).services[0]?.releases.length ?? 0
+    renameSync(join(gracer.folder, 'app'), join(gracer.folder, 'staging', 'bad'))
+    renameSync(join(gracer.folder, 'staging', 'old'), join(gracer.folder, 'app'))
+    await until('what was moved back to be live', async () => {
+      const [service] = (await gracer.status()).services
+      return service?.confirmed === true && (service.releases.length > count || !['v4', 'v6'].includes(service.live ?? ''))
+    })
   }, 120_000)
 })
