@@ -33,6 +33,8 @@ function units(port: number): Record<string, string> {
       ['/usr/bin/node /srv/app/node_modules/gracer/dist/agent/cli/main.js', `${process.execPath} ${cliFile}`],
       ['StateDirectory=gracer\n', ''], ['StateDirectoryMode=0700\n', ''], ['GRACER_STATE=/var/lib/gracer', 'GRACER_STATE=@FOLDER@/state'],
       ['User=gracer\nGroup=gracer\n', ''],
+      // A checkout below /tmp would not be there in a /tmp of the unit's own.
+      ...(/^\/(?:var\/)?tmp\//.test(`${root}/`) ? ([['PrivateTmp=true\n', '']] as const) : []),
     ]),
   }
 }

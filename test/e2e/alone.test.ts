@@ -1,7 +1,7 @@
+import net from 'node:net'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { freePort } from '../../inherit/ephemeral-socket.ts'
 import type { Outcome } from '../../agent/control/shapes.ts'
 import { startLoad, type Load } from '../load/load.ts'
 import type { Behaviour } from '../load/make-release.ts'
@@ -40,8 +40,19 @@ async function release(name: string, behaviour: Behaviour = {}): Promise<string>
   return lockItself(await stageRelease(gracer, name, { behaviour }))
 }
 
+/** Below the range that the kernel takes for outgoing connections: one of another test's would be in the way of the lock. */
+async function portOfNobody(): Promise<number> {
+  for (let port = 21_000 + (process.pid % 9_000); ; port += 1) {
+    const server = net.createServer()
+    const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
+    if (!free) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
+}
+
 beforeAll(async () => {
-  lockPort = await freePort('127.0.0.1')
+  lockPort = await portOfNobody()
   gracer = await GracerProcess.startWith({}, async (one) => {
     one.writeConfig(config())
     await firstRelease(one, 'r0')
@@ -87,13 +98,13 @@ test('the old one is drained and stopped, the new one booted; what came meanwhil
 const bad: readonly (readonly [string, Behaviour, RegExp, string])[] = [
   ['crashes at its boot', { crashAtBoot: true }, /its process exited with code 1 before it was healthy; nothing answered for [\d.]+m?s$/, 'failed'],
   ['is never healthy', { fail: 'health' }, /; nothing answered for [\d.]+m?s$/, 'failed'],
-  ['ends in its bake', { exitAfterMs: 900, exitCode: 7 }, /its process exited with code 7; nothing answered for [\d.]+m?s$/, 'flipped-back'],
-  ['turns sick in its bake', { fail: 'health', failAfterMs: 900 }, /3 health probes in a row failed.*; nothing answered for [\d.]+m?s$/, 'flipped-back'],
+  ['ends in its bake', { exitAfterMs: 4_000, exitCode: 7 }, /its process exited with code 7; nothing answered for [\d.]+m?s$/, 'flipped-back'],
+  ['turns sick in its bake', { fail: 'health', failAfterMs: 4_000 }, /3 health probes in a row failed.*; nothing answered for [\d.]+m?s$/, 'flipped-back'],
 ]
 
 for (const [what, behaviour, message, outcome] of bad) {
   test(`a release that ${what}: the old build is booted again, by itself, and the message says how long nothing answered`, async () => {
-    gracer.writeConfig(config({ bake: '10s', health: { path: '/healthz', interval: '50ms', deadline: '2s' } }))
+    gracer.writeConfig(config({ bake: '20s', health: { path: '/healthz', interval: '50ms', deadline: '2s' } }))
     const found = await swap(await release(`bad-${what.replaceAll(' ', '-')}`, behaviour))
     expect(found).toMatchObject({ code: 1, outcome, live, message: expect.stringMatching(message) })
     expect(found.receipt?.outageMs).toBeGreaterThan(0)
