@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Outcome } from '../../agent/control/shapes.ts'
+import type { Kind } from '../load/kinds.ts'
 import { startLoad, type Load } from '../load/load.ts'
 import type { Behaviour } from '../load/make-release.ts'
 import { until } from '../support/deadline.ts'
@@ -58,9 +59,23 @@ beforeAll(async () => {
     await firstRelease(one, 'r0')
     lockItself(join(one.releases, 'r0'))
   })
-  load = startLoad({ port: gracer.port, connections: 16, rate: 100, kinds: ['keep-alive', 'fresh', 'post', 'pipeline'] })
-  await until('the load to run', () => load.counts().requests > 30)
+  await begin(allKinds)
 })
+
+/** What is in flight on a release that ends by itself is lost, but for what may be sent again. */
+const allKinds: readonly Kind[] = ['keep-alive', 'fresh', 'post', 'pipeline']
+const repeatable: readonly Kind[] = ['keep-alive', 'fresh']
+
+async function begin(kinds: readonly Kind[]): Promise<void> {
+  load = startLoad({ port: gracer.port, connections: 16, rate: 100, kinds })
+  await until('the load to run', () => load.counts().requests > 30)
+}
+
+/** Puts another load in the place of the one that runs, which has lost nothing. */
+async function changeLoad(kinds: readonly Kind[]): Promise<void> {
+  expect(await load.stop()).toMatchObject({ failed: 0 })
+  await begin(kinds)
+}
 
 afterEach(async () => {
   gracer.writeConfig(config())
@@ -104,12 +119,14 @@ const bad: readonly (readonly [string, Behaviour, RegExp, string])[] = [
 
 for (const [what, behaviour, message, outcome] of bad) {
   test(`a release that ${what}: the old build is booted again, by itself, and the message says how long nothing answered`, async () => {
+    if ('exitAfterMs' in behaviour) await changeLoad(repeatable)
     gracer.writeConfig(config({ bake: '20s', health: { path: '/healthz', interval: '50ms', deadline: '2s' } }))
     const found = await swap(await release(`bad-${what.replaceAll(' ', '-')}`, behaviour))
     expect(found).toMatchObject({ code: 1, outcome, live, message: expect.stringMatching(message) })
     expect(found.receipt?.outageMs).toBeGreaterThan(0)
     await settled(gracer, live)
     expect(load.counts()).toMatchObject({ failed: 0 })
+    if ('exitAfterMs' in behaviour) await changeLoad(allKinds)
   })
 }
 
