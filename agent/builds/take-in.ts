@@ -126,7 +126,7 @@ async function expectedDigest(options: TakeIn): Promise<string | null> {
   if (said === null) {
     if (config.builds.sha256 === 'optional') return null
     throw new GracerError(`there is no ${basename(source)}${checksumEnding} beside ${source}, and the config requires one`, {
-      code: 'checksum-missing', hint: `Write it with: sha256sum ${basename(source)} > ${basename(source)}${checksumEnding}; then: gracer swap ${source}. Or set builds.sha256 to "optional".`,
+      code: 'checksum-missing', hint: `Write it with: sha256sum ${basename(source)} > ${basename(source)}${checksumEnding}; then: gracer swap ${source}`,
     })
   }
   checkDigest(options, said, await hashFile(source, signal))

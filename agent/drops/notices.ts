@@ -25,7 +25,7 @@ export function notTaken(folder: string, name: string, kind: Seen['kind']): Noti
     case 'link':
       return { code: 'symlink-refused', path, message: `${path} is a symlink, and only \`current\` may be one.`, hint: 'Move or copy the folder itself there.' }
     case 'file':
-      return { code: 'file-ignored', path, message: `${path} is a file, and only folders are taken from here.`, hint: 'Unpack it elsewhere, and move the folder there.' }
+      return { code: 'file-ignored', path, message: `${path} is a file, and only folders are taken from here.`, hint: `Deploy it where it lies: gracer swap ${path}` }
     case 'folder':
     case 'other':
       return { code: 'special-refused', path, message: `${path} is neither a file nor a folder.`, hint: 'Remove it.' }
