@@ -81,7 +81,10 @@ export class Systemd {
 
   async end(): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once('exit', resolve))
-    this.#child.kill('SIGKILL')
+    // The end of a PID 1 waits for the end of all in its namespace; the end of `unshare` would wait for none of them,
+    // and what still writes below the folder would be met by its removal.
+    if (this.#init > 0) process.kill(this.#init, 'SIGKILL')
+    else this.#child.kill('SIGKILL')
     if (this.#child.exitCode === null && this.#child.signalCode === null) await ended
     rmSync(this.folder, { recursive: true, force: true })
   }
