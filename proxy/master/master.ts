@@ -2,7 +2,7 @@ import { GracerError } from '../../inherit/gracer-error.ts'
 import { bindWithoutAccepting, type BareSocket } from '../../inherit/bare-socket.ts'
 import type { FrontSettings } from '../front-settings.ts'
 import type { Log, LogLevel } from '../log.ts'
-import { protocolVersion, type DrainDeadlines, type DrainOrder, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
+import { protocolVersion, type DrainOrder, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
 import { readTableOrEmpty, writeTable } from '../table-file.ts'
 import { withoutDeadTargets, type ReleaseId } from '../table.ts'
 import { AgentProcess } from './agent-process.ts'
@@ -15,6 +15,8 @@ import { endOldAgent, Orphans } from './orphans.ts'
 import { entryOf, lives, readProcessFile, writeProcessFile } from './process-file.ts'
 import { QuietWatch } from './quiet-watch.ts'
 import { Reports } from './reports.ts'
+import { Shutdown } from './shutdown.ts'
+import { takePortOver } from './take-over.ts'
 import { Upgrade } from './upgrade.ts'
 import { Workers } from './workers.ts'
 
@@ -38,16 +40,6 @@ export interface MasterOptions {
   readonly onReady: () => void
 }
 
-/** Used where the agent cannot say: it is gone at the moment of the shutdown. */
-const defaultDeadlines: DrainDeadlines = Object.freeze({ timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000 })
-const defaultStopMs = 10_000
-/** How long a new master waits for its agent to settle what was left, and for its workers to boot, while the old ones serve. */
-const takeOverMs = 5_000
-/** How long the agent may take to end once it is told to: nothing is left for it to do. */
-const agentEndMs = 1_000
-/** How long the old workers may take to let go of the port. */
-const releaseMs = 5_000
-
 /**
  * The master: holds the public port without accepting, is the parent of everything, and keeps the committed table.
  * It decides nothing but commits. No HTTP, no watching, no config beyond its start.
@@ -67,13 +59,12 @@ export class Master {
   readonly #reports: Reports
   readonly #orphans: Orphans
   readonly #upgrade: Upgrade
+  readonly #shutdown: Shutdown
   readonly #left
   #socket: BareSocket | null = null
   /** An agent has settled what the last master left. Until then every agent is told that this master is new. */
   #settled = false
   #agentReady: (() => void) | null = null
-  #shutdown: { deadlines: DrainDeadlines; stopMs: number } | null = null
-  #quiesced: (() => void) | null = null
   #exit: (code: number) => void = () => {}
   #fail: (error: Error) => void = () => {}
   /** A worker has listened on the public port: it is ours. */
@@ -139,14 +130,19 @@ export class Master {
       message: (message) => this.#fromAgent(message),
       gone: () => {
         this.#commit({ type: 'agent-gone' })
-        this.#quiesced?.()
+        this.#shutdown.agentGone()
       },
       changed,
     })
     this.#upgrade = new Upgrade(options.installation, {
       log, workers: this.#workers, agent: this.#agent,
       tell: (report) => this.#agent.send({ type: 'upgrade', report }),
-      shuttingDown: () => this.#shutdown !== null,
+      shuttingDown: () => this.#shutdown.begun,
+    })
+    this.#shutdown = new Shutdown({
+      log, workers: this.#workers, agent: this.#agent, backends: this.#backends, hooks: this.#hooks, orphans: this.#orphans,
+      closePort: () => this.#socket?.close(),
+      exit: (code) => this.#exit(code),
     })
   }
 
@@ -158,66 +154,38 @@ export class Master {
     await endOldAgent(this.#left)
     this.#hooks.endLeft(this.#left?.hooks ?? [])
     writeTable(this.#options.tableFile, this.#committer.table)
-    if (this.#orphans.workerPids.length === 0) this.#socket = this.#options.passed ?? this.#bind()
+    const { listen, passed, log } = this.#options
+    const bind = (): BareSocket => passed ?? bindWithoutAccepting(listen.host, listen.port)
+    if (this.#orphans.workerPids.length === 0) this.#socket = bind()
     const ready = new Promise<void>((resolve) => {
       this.#agentReady = resolve
     })
     this.#agent.start()
-    if (this.#socket === null) await this.#takePortOver(ready)
-    const socket = this.#socket as BareSocket | null
-    if (socket === null) throw new GracerError('the public port was not bound', { code: 'bind-failed' })
-    this.#options.log.info('proxy.bound', { host: socket.host, port: socket.port, masterPid: process.pid })
+    const socket = this.#socket ?? (await this.#takePortOver(ready, bind))
+    this.#socket = socket
+    log.info('proxy.bound', { host: socket.host, port: socket.port, masterPid: process.pid })
     this.#workers.startOn(socket.fd)
     return this.#exited
   }
 
-  /** Undo what is before its flip, stop accepting, drain, stop the backends, end with 0. A second call ends at once. */
-  async stop(): Promise<void> {
-    if (this.#shutdown !== null) {
-      this.#killAll()
-      return this.#exit(130)
-    }
-    this.#shutdown = { deadlines: defaultDeadlines, stopMs: defaultStopMs }
-    this.#options.log.info('gracer.stopping')
-    await this.#quiesceAgent()
-    // From here on the kernel refuses: nobody holds the listening socket once the workers have closed theirs.
-    this.#socket?.close()
-    this.#hooks.endAll()
-    const { deadlines, stopMs } = this.#shutdown
-    await this.#workers.leave({ type: 'leave', deadlines, idle: 'soon' })
-    this.#agent.close()
-    await this.#stopBackends(stopMs)
-    await this.#agent.end(agentEndMs)
-    this.#options.log.info('gracer.stopped')
-    this.#exit(0)
-  }
-
-  #bind(): BareSocket {
-    return bindWithoutAccepting(this.#options.listen.host, this.#options.listen.port)
-  }
-
-  /** The old workers serve until the agent has settled what they would serve next; then they let go and we bind. */
-  async #takePortOver(ready: Promise<void>): Promise<void> {
+  /** @throws what `bind` throws, where the port is somebody else's; nothing of ours runs then. */
+  async #takePortOver(ready: Promise<void>, bind: () => BareSocket): Promise<BareSocket> {
     this.#options.log.warn('takeover.begun', { workers: this.#orphans.workerPids })
-    const prepared = Promise.all([ready, this.#workers.standBy()])
-    await Promise.race([prepared, new Promise((resolve) => setTimeout(resolve, takeOverMs))])
-    this.#orphans.takeOver((remaining) => this.#quiet.setOrphans(remaining))
-    if (this.#options.passed !== null) {
-      this.#socket = this.#options.passed
-      return
+    try {
+      return await takePortOver({
+        prepared: Promise.all([ready, this.#workers.standBy()]),
+        letGo: () => this.#orphans.takeOver((remaining) => this.#quiet.setOrphans(remaining)),
+        bind,
+      })
+    } catch (error) {
+      this.#shutdown.killAll()
+      throw error
     }
-    for (const deadline = performance.now() + releaseMs; ; ) {
-      try {
-        this.#socket = this.#bind()
-        return
-      } catch (error) {
-        if (performance.now() > deadline) {
-          this.#killAll()
-          throw error
-        }
-        await new Promise((resolve) => setTimeout(resolve, 1))
-      }
-    }
+  }
+
+  /** Ends all in its order, with 0; a second call ends at once. */
+  stop(): Promise<void> {
+    return this.#shutdown.begin()
   }
 
   #hello(): ToAgent {
@@ -253,7 +221,7 @@ export class Master {
         this.#commit({ type: 'services', epoch: message.epoch, request: message.request, places: message.places })
         break
       case 'spawn':
-        if (message.epoch !== this.#committer.epoch || this.#shutdown !== null) break
+        if (message.epoch !== this.#committer.epoch || this.#shutdown.begun) break
         void this.#backends.spawn(message.order)
         break
       case 'signal':
@@ -266,7 +234,7 @@ export class Master {
         this.#workers.sendAll({ type: 'drain', release: message.release, order: message.order, deadlines: message.deadlines })
         break
       case 'run-hook':
-        if (message.epoch === this.#committer.epoch && this.#shutdown === null) this.#hooks.run(message.order)
+        if (message.epoch === this.#committer.epoch && !this.#shutdown.begun) this.#hooks.run(message.order)
         break
       case 'end-hook':
         if (message.epoch === this.#committer.epoch) this.#hooks.end(message.service, message.run)
@@ -275,8 +243,7 @@ export class Master {
         this.#reports.begin(message.request)
         break
       case 'quiesced':
-        if (this.#shutdown !== null) this.#shutdown = { deadlines: message.deadlines, stopMs: message.stopMs }
-        this.#quiesced?.()
+        this.#shutdown.agentQuiesced(message)
         break
       case 'down':
         void this.stop()
@@ -329,9 +296,9 @@ export class Master {
   /** The first worker's listen is where a port shows that it is taken by one that was bound before it listened. */
   #listenFailed(worker: WorkerId, message: Extract<FromWorker, { type: 'listen-failed' }>): void {
     this.#options.log.error('worker.listen-failed', { worker, code: message.code, error: message.message })
-    if (this.#listened || this.#shutdown !== null) return
+    if (this.#listened || this.#shutdown.begun) return
     const { host, port } = this.#options.listen
-    this.#killAll()
+    this.#shutdown.killAll()
     this.#fail(new GracerError(`cannot listen on ${host}:${port}: ${message.message}`, { code: message.code === 'EADDRINUSE' ? 'port-taken' : 'listen-failed', exitCode: 2 }))
   }
 
@@ -381,40 +348,6 @@ export class Master {
     this.#ready = true
     this.#options.log.info('gracer.ready')
     this.#options.onReady()
-  }
-
-  async #quiesceAgent(): Promise<void> {
-    if (this.#agent.pid === null) return
-    const answered = new Promise<void>((resolve) => {
-      this.#quiesced = resolve
-    })
-    this.#agent.send({ type: 'quiesce' })
-    await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, 3_000))])
-  }
-
-  async #stopBackends(stopMs: number): Promise<void> {
-    const running = (): ReleaseId[] => this.#backends.list().map((backend) => backend.release)
-    for (const release of running()) this.#backends.signal(release, 'SIGTERM')
-    const killAt = performance.now() + stopMs
-    let killed = false
-    while (running().length > 0 || this.#hooks.busy) {
-      if (!killed && performance.now() > killAt) {
-        killed = true
-        for (const release of running()) this.#backends.signal(release, 'SIGKILL')
-        this.#hooks.killAll()
-      }
-      if (performance.now() > killAt + 3_000) break
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-  }
-
-  #killAll(): void {
-    this.#options.log.warn('gracer.killed')
-    this.#workers.killAll()
-    this.#agent.kill()
-    this.#orphans.killAll()
-    this.#hooks.killAll()
-    for (const { release } of this.#backends.list()) this.#backends.signal(release, 'SIGKILL')
   }
 
   #writeProcesses(): void {
