@@ -32,6 +32,8 @@ export function bindFailure(where: string, failure: unknown): GracerError {
         hint: 'Listen on an address that "ip address" shows, or on 0.0.0.0 or :: for all of them.',
         cause: failure,
       })
+    case 'ENOTFOUND':
+      return new GracerError(`cannot listen on ${where}: this machine knows no such host name`, { code: 'bind-failed', cause: failure })
     default:
       return new GracerError(`cannot listen on ${where}: ${code ?? String(failure)}`, { code: 'bind-failed', cause: failure })
   }

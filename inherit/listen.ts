@@ -5,23 +5,11 @@ import { dirname } from 'node:path'
 import { bindFailure, describeAddress } from './bind-failure.ts'
 import { GracerError } from './gracer-error.ts'
 import { ownSockets, type InheritedSocket, type InheritedSockets } from './inherited-sockets.ts'
+import { readListenOptions, type ListenOptions, type Place } from './listen-options.ts'
 import { trackConnections } from './track-connections.ts'
 
 /** sun_path of sockaddr_un less its final zero (unix(7)); macOS has 4 bytes fewer. The kernel's cut would be silent. */
 const longestUnixPath = process.platform === 'darwin' ? 103 : 107
-
-export interface ListenOptions {
-  /** Which of several sockets handed down is meant; gracer's own are called after what they serve. */
-  readonly name?: string
-  /** Where to bind when no socket was handed down. Default 0: any free port. */
-  readonly port?: number
-  /** Default: every address of the machine. */
-  readonly host?: string
-  /** A unix socket instead of host and port. */
-  readonly path?: string
-  /** Length of the kernel's queue of connections not accepted yet. Default 511. */
-  readonly backlog?: number
-}
 
 export interface ListenAddress {
   /** Null for a unix socket, as is `port`. */
@@ -38,21 +26,22 @@ export interface ListenAddress {
  * sockets the one called `name` is taken; without a name the one at exactly this address, failing that the first one of
  * its kind. A program with more than one server names each of them. Connections are tracked from here on, for softDrain.
  *
- * Rejects with GracerError: 'port-taken', 'port-forbidden', 'address-not-available', 'path-too-long',
+ * Rejects with GracerError: 'listen-options', 'port-taken', 'port-forbidden', 'address-not-available', 'path-too-long',
  * 'path-not-a-socket', 'inherit-invalid', 'bind-failed'.
  */
 export async function listen(server: Server, options: ListenOptions = {}): Promise<ListenAddress> {
-  const inherited = chooseSocket(ownSockets(), options)
-  return inherited === undefined ? bindAndListen(server, options) : listenOnInherited(server, inherited, options)
+  const place = readListenOptions(options, 'listen')
+  const inherited = chooseSocket(ownSockets(), place)
+  return inherited === undefined ? bindAndListen(server, place) : listenOnInherited(server, inherited, place)
 }
 
-export async function listenOnInherited(server: Server, { name, handle, address }: InheritedSocket, options: ListenOptions): Promise<ListenAddress> {
+export async function listenOnInherited(server: Server, { name, handle, address }: InheritedSocket, options: Place): Promise<ListenAddress> {
   trackConnections(server)
   await listening(server, [handle, ...(options.backlog === undefined ? [] : [options.backlog])], `inherited socket "${name}"`)
   return { host: address?.host ?? null, port: address?.port ?? null, path: null, inherited: true }
 }
 
-export async function bindAndListen(server: Server, options: ListenOptions): Promise<ListenAddress> {
+export async function bindAndListen(server: Server, options: Place): Promise<ListenAddress> {
   trackConnections(server)
   const { host, port = 0, path, backlog } = options
   const queue = backlog === undefined ? {} : { backlog }
@@ -66,7 +55,7 @@ export async function bindAndListen(server: Server, options: ListenOptions): Pro
 }
 
 /** Takes the one that is meant out of those handed down; see `listen`. */
-export function chooseSocket(sockets: InheritedSockets, options: ListenOptions): InheritedSocket | undefined {
+export function chooseSocket(sockets: InheritedSockets, options: Place): InheritedSocket | undefined {
   const { name, host, port, path } = options
   const kind = path !== undefined ? 'unix' : port !== undefined || host !== undefined ? 'tcp' : undefined
   if (name !== undefined) return sockets.take({ name, kind })

@@ -8,7 +8,7 @@ export interface SoftDrainOptions {
   /** Milliseconds until everything that is left is destroyed. Infinity: never. */
   readonly timeoutMs: number
   /** Brings the deadline forward, for a second SIGTERM. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface DrainReport {

@@ -65,12 +65,17 @@ export function attemptStep(state: AttemptState, event: AttemptEvent, limits: At
       // Who serves without the protocol may close it.
       return state.phase === 'confirming' && !state.speaks ? [state, nothing] : [state, [{ type: 'timer', timer: 'mute', ms: muteMs }]]
     case 'exited':
-      return failed('exited', `ended with ${event.signal ?? `exit code ${event.code ?? '?'}`} ${whenExited[state.phase]}`)
+      return failed('exited', `ended with ${event.signal ?? exitText(event.code)} ${whenExited[state.phase]}`)
     case 'abort':
       return failed('aborted', `was ended: ${event.reason}`)
     case 'timer':
       return onTimer(state, event.timer, limits)
   }
+}
+
+/** Node says nothing more of its 13. */
+function exitText(code: number | null): string {
+  return `exit code ${code ?? '?'}${code === 13 ? ' (a top-level await that nothing can end any more)' : ''}`
 }
 
 const whenExited = {

@@ -11,6 +11,7 @@ import { FileTail, witnessed } from './witness.ts'
 /** After an exit the last lines may still be in the pipe; after SIGKILL the kernel may take its time. */
 const lastLinesMs = 250
 const killedMs = 5_000
+const mostLines = 20
 /** 24 days: what setTimeout can count. */
 const longestTimeoutMs = 2 ** 31 - 1
 
@@ -123,7 +124,7 @@ class Attempt {
     const { events } = this.#handed
     const { onLine } = this.#options
     events.on('notify', (key, value) => {
-      if (key === 'OUTPUT') this.#lines.push(value)
+      if (key === 'OUTPUT') this.#lines.splice(0, this.#lines.push(value) - mostLines)
       else onLine?.(key, value, this.#successor)
       this.#handle({ type: 'line', key, value })
     })
@@ -162,7 +163,8 @@ class Attempt {
   #arm(timer: AttemptTimer, ms: number): void {
     clearTimeout(this.#timers.get(timer))
     if (ms > longestTimeoutMs) return
-    this.#timers.set(timer, setTimeout(() => this.#handle({ type: 'timer', timer }), ms))
+    // Once it has ended only its last lines are awaited.
+    this.#timers.set(timer, setTimeout(() => this.#successor.exit === undefined && this.#handle({ type: 'timer', timer }), ms))
   }
 
   #extend(ms: number): void {

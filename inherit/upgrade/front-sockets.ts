@@ -1,14 +1,14 @@
-import { lookup } from 'node:dns/promises'
 import { lstat, rm } from 'node:fs/promises'
-import net from 'node:net'
 
 import { bindEverywhere, bindWithoutAccepting } from '../bare-socket.ts'
 import { bindFailure, describeAddress } from '../bind-failure.ts'
 import type { PassedSocket } from '../hand-down.ts'
 import { ownSockets } from '../inherited-sockets.ts'
-import { atTemporaryPath, type ListenOptions } from '../listen.ts'
+import { atTemporaryPath } from '../listen.ts'
+import { resolvedHost, type Place } from '../listen-options.ts'
 import { bindPath } from '../socket-handle.ts'
-import { fromOutside, type NamedSpec } from './listeners.ts'
+import type { NamedSpec } from './listener-specs.ts'
+import { fromOutside } from './listeners.ts'
 import type { ListenerDescription } from './upgradable.ts'
 
 interface HeldSocket extends PassedSocket {
@@ -64,9 +64,9 @@ function inherited(spec: NamedSpec, alone: boolean): HeldSocket | undefined {
   return { name, fd, given: true, description: { name, addr, fd, filename: options.path ?? null }, close: () => Promise.resolve(handle.close()) }
 }
 
-async function bindTcp(name: string, options: ListenOptions): Promise<HeldSocket> {
+async function bindTcp(name: string, options: Place): Promise<HeldSocket> {
   const { port = 0 } = options
-  const host = options.host === undefined ? undefined : net.isIP(options.host) === 0 ? (await lookup(options.host)).address : options.host
+  const host = await resolvedHost(options)
   const socket = host === undefined ? bindEverywhere(port) : bindWithoutAccepting(host, port)
   return { name, fd: socket.fd, given: false, description: { name, addr: describeAddress(socket.host, socket.port), fd: socket.fd, filename: null }, close: () => Promise.resolve(socket.close()) }
 }

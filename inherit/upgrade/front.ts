@@ -3,14 +3,14 @@ import { ControlSocket } from './control-socket.ts'
 import { FrontSockets } from './front-sockets.ts'
 import { refusal } from './front-words.ts'
 import { ownLaunch, type Launch } from './launch.ts'
-import type { NamedSpec } from './listeners.ts'
+import type { NamedSpec } from './listener-specs.ts'
 import { PidFile } from './pid-file.ts'
 import { afterCrash, failuresAfter } from './restart.ts'
 import type { ServeSettings } from './serve-options.ts'
 import { tellMainPid } from './service-manager.ts'
 import { surviveBrokenOutput } from './broken-output.ts'
 import { onSignals } from './triggers.ts'
-import { failureText, type Description, type Upgradable, type Upgraded, type UpgradeOptions } from './upgradable.ts'
+import { failureText, startFailureText, type Description, type Upgradable, type Upgraded, type UpgradeOptions } from './upgradable.ts'
 import { UpgradeError } from './upgrade-error.ts'
 
 /** How much longer than its drain may take a generation is given before it is killed. */
@@ -183,7 +183,7 @@ class Front implements Upgradable {
         return
       } catch (error) {
         if (this.#stopping.signal.aborted) return
-        this.#settings.log((error as Error).message)
+        this.#settings.log(startFailureText(error))
         // What never ran is a mistake to be seen at once, not a crash to be ridden out.
         if (this.#generation === 0) return this.#end(1)
         this.#failures += 1

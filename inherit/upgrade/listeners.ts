@@ -1,40 +1,21 @@
-import { lookup } from 'node:dns/promises'
 import { lstat, rm } from 'node:fs/promises'
-import http from 'node:http'
 import net from 'node:net'
-import path from 'node:path'
 
 import { bindEverywhere, bindWithoutAccepting } from '../bare-socket.ts'
 import { describeAddress } from '../bind-failure.ts'
 import { descriptorOf } from '../ephemeral-socket.ts'
-import { GracerError } from '../gracer-error.ts'
 import type { PassedSocket } from '../hand-down.ts'
 import type { InheritedSocket, InheritedSockets } from '../inherited-sockets.ts'
-import { bindAndListen, chooseSocket, listenOnInherited, type ListenAddress, type ListenOptions } from '../listen.ts'
+import { bindAndListen, chooseSocket, listenOnInherited, type ListenAddress } from '../listen.ts'
+import { resolvedHost, type ListenOptions, type Place } from '../listen-options.ts'
 import { servesHost } from '../same-address.ts'
 import { softDrain, type DrainReport, type SoftDrainOptions } from '../soft-drain.ts'
-import { controlName, type Mark } from './mark.ts'
+import { serversOf, specsOf, type NamedSpec, type ServeTarget } from './listener-specs.ts'
+import type { Mark } from './mark.ts'
 import type { ListenerDescription } from './upgradable.ts'
 
-/** One of several listeners: where it listens, and what answers there. */
-export interface ListenerSpec extends Omit<ListenOptions, 'name'> {
-  readonly handler?: http.RequestListener
-  /** Instead of a handler: a server of node:http, https, http2, tls or net that does not listen yet. */
-  readonly server?: net.Server
-}
-
-/** A request handler, a server, or several listeners by name. */
-export type ServeTarget = http.RequestListener | net.Server | Readonly<Record<string, ListenerSpec>>
-
-export interface NamedSpec {
-  readonly name: string
-  /** False where the name is only ours, and any socket handed down will do. */
-  readonly named: boolean
-  readonly options: ListenOptions
-}
-
 interface Listener extends NamedSpec {
-  options: ListenOptions
+  options: Place
   readonly server: net.Server
   inherited: InheritedSocket | undefined
   /** Its address was decided outside the program. */
@@ -44,43 +25,13 @@ interface Listener extends NamedSpec {
   inode: number | undefined
 }
 
-/** The names and addresses of a target; throws GracerError 'serve-options'. */
-export function specsOf(target: ServeTarget | undefined, options: ListenOptions): NamedSpec[] {
-  if (target === undefined || typeof target === 'function' || target instanceof net.Server) {
-    const { name, port, host, path: file, backlog } = options
-    if (name !== undefined) checkName(name)
-    const where = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }), ...(file === undefined ? {} : { path: path.resolve(file) }), ...(backlog === undefined ? {} : { backlog }) }
-    return [{ name: name ?? 'http', named: name !== undefined, options: where }]
-  }
-  const entries = Object.entries(target)
-  for (const [name] of entries) checkName(name)
-  if (entries.length === 0) throw new GracerError('serve: there is no listener in the object; give { NAME: { handler, port } }', { code: 'serve-options', exitCode: 2 })
-  return entries.map(([name, { handler: _handler, server: _server, ...where }]) => ({
-    name, named: true, options: where.path === undefined ? where : { ...where, path: path.resolve(where.path) },
-  }))
-}
-
-/** It goes into LISTEN_FDNAMES, which is divided by colons. */
-function checkName(name: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name) && name !== controlName) return
-  throw new GracerError(`serve: ${JSON.stringify(name)} cannot be the name of a listener: up to 64 letters, digits, ".", "_" and "-"`, { code: 'serve-options', exitCode: 2 })
-}
-
-function serverOf(target: ServeTarget, name: string): net.Server {
-  if (typeof target === 'function') return http.createServer(target)
-  if (target instanceof net.Server) return target
-  const spec = target[name]
-  if (spec?.server instanceof net.Server) return spec.server
-  if (typeof spec?.handler === 'function') return http.createServer(spec.handler)
-  throw new GracerError(`serve: the listener "${name}" needs a handler (a function) or a server`, { code: 'serve-options', exitCode: 2 })
-}
-
 /** All the listening sockets of a program: taken up or bound, passed on, drained. */
 export class Listeners {
   readonly #listeners: Listener[]
 
   constructor(target: ServeTarget, options: ListenOptions) {
-    this.#listeners = specsOf(target, options).map((spec) => ({ ...spec, server: serverOf(target, spec.name), inherited: undefined, given: false, address: undefined, inode: undefined }))
+    const servers = serversOf(target)
+    this.#listeners = specsOf(target, options).map((spec, index) => ({ ...spec, server: servers[index] as net.Server, inherited: undefined, given: false, address: undefined, inode: undefined }))
   }
 
   /**
@@ -191,7 +142,7 @@ function fromGeneration(sockets: InheritedSockets, { name, options }: NamedSpec,
   return undefined
 }
 
-function fits({ address }: InheritedSocket, { host, port, path: file }: ListenOptions, handedPath: string | undefined): boolean {
+function fits({ address }: InheritedSocket, { host, port, path: file }: Place, handedPath: string | undefined): boolean {
   if (file !== undefined) return address === null && (handedPath === undefined || handedPath === file)
   if (address === null) return false
   if (port !== undefined && port !== 0 && port !== address.port) return false
@@ -204,9 +155,9 @@ async function inodeOf(file: string | undefined): Promise<number | undefined> {
 }
 
 /** Throws as bindWithoutAccepting does. Gives the options with a host name resolved. */
-async function checked(options: ListenOptions): Promise<ListenOptions> {
-  const { host, port = 0 } = options
-  const known = host === undefined || net.isIP(host) !== 0 ? host : (await lookup(host)).address
-  if (port > 0 && port < 65536) (known === undefined ? bindEverywhere(port) : bindWithoutAccepting(known, port)).close()
-  return known === undefined ? options : { ...options, host: known }
+async function checked(options: Place): Promise<Place> {
+  const host = await resolvedHost(options)
+  const { port = 0 } = options
+  if (port > 0) (host === undefined ? bindEverywhere(port) : bindWithoutAccepting(host, port)).close()
+  return host === undefined ? options : { ...options, host }
 }

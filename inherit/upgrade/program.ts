@@ -5,7 +5,7 @@ import { ownSockets } from '../inherited-sockets.ts'
 import type { ListenAddress } from '../listen.ts'
 import type { Notifier } from '../notify.ts'
 import type { DrainReport } from '../soft-drain.ts'
-import { afterDrain } from './after-drain.ts'
+import { afterDrain, beginDrain } from './around-drain.ts'
 import { attempt, type Successor } from './attempt.ts'
 import type { Channel } from './channel.ts'
 import { ControlSocket } from './control-socket.ts'
@@ -268,11 +268,7 @@ export class Program implements Running {
     this.#state = 'draining'
     this.#noMoreUpgrades.abort('this process was told to leave')
     if (underGracer || channel?.mark.by === 'front') notifier.stopping()
-    try {
-      settings.onDrain()
-    } catch (error) {
-      settings.log(`onDrain failed: ${(error as Error).message}`)
-    }
+    beginDrain(settings)
     if (why === 'told' && channel?.mark.by !== 'front') await listeners.unlink()
     const report = await listeners.drain({ timeoutMs: settings.drainTimeoutMs, signal: this.#hurry.signal })
     await this.#control?.close(why === 'told')

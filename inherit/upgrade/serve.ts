@@ -9,7 +9,8 @@ import { ownChannel } from './channel.ts'
 import { currentProgram } from './current.ts'
 import { stayInFront } from './front.ts'
 import { ownLaunch } from './launch.ts'
-import { Listeners, specsOf, type ServeTarget } from './listeners.ts'
+import { specsOf, type ServeTarget } from './listener-specs.ts'
+import { Listeners } from './listeners.ts'
 import { Program } from './program.ts'
 import { readServeOptions, type ServeOptions } from './serve-options.ts'
 import type { Upgraded, UpgradeOptions } from './upgradable.ts'
@@ -31,7 +32,7 @@ export interface Running {
    */
   upgrade(options?: UpgradeOptions): Promise<Upgraded>
   /** Stops accepting, drains softly and takes away what serve() has put up. Does not end the process. */
-  close(options?: { readonly signal?: AbortSignal }): Promise<DrainReport>
+  close(options?: { readonly signal?: AbortSignal | undefined }): Promise<DrainReport>
   /** The drain, whoever began it. */
   readonly closed: Promise<DrainReport>
 }

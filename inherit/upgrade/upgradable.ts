@@ -1,4 +1,4 @@
-import { UpgradeError } from './upgrade-error.ts'
+import { tailOf, UpgradeError } from './upgrade-error.ts'
 
 export interface Upgraded {
   /** Of the process that serves now. */
@@ -65,4 +65,9 @@ export function errorBody(error: unknown): ErrorBody {
 export function failureText(error: unknown): string {
   const { message, hint } = error as { message?: unknown; hint?: unknown }
   return `${String(message)}${typeof hint === 'string' ? `\n${hint}` : ''}`
+}
+
+/** For a log, where nobody has asked for an upgrade: the front starts the program. */
+export function startFailureText(error: unknown): string {
+  return error instanceof UpgradeError ? `the program did not come up: ${error.reason}${tailOf(error.lines)}` : failureText(error)
 }

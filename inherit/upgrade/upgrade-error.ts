@@ -15,10 +15,14 @@ export class UpgradeError extends GracerError {
 
   constructor(code: UpgradeFailure, reason: string, details: { lines?: readonly string[]; hint?: string | undefined; cause?: unknown } = {}) {
     const { lines = [], hint, cause } = details
-    const tail = lines.length === 0 ? '' : `. Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
-    super(`no upgrade: ${reason}${tail}`, { code, exitCode: code === 'busy' ? 4 : 1, cause, ...(hint === undefined ? {} : { hint }) })
+    super(`no upgrade: ${reason}${tailOf(lines)}`, { code, exitCode: code === 'busy' ? 4 : 1, cause, ...(hint === undefined ? {} : { hint }) })
     this.name = 'UpgradeError'
     this.reason = reason
     this.lines = lines
   }
+}
+
+/** What follows a reason in a message. */
+export function tailOf(lines: readonly string[]): string {
+  return lines.length === 0 ? '' : `. Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }

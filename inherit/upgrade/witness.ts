@@ -2,19 +2,34 @@ import { createReadStream, fstatSync } from 'node:fs'
 
 /**
  * A successor writes to the very stdout and stderr of the process before, which therefore cannot read them; and a pipe
- * through it would break when it leaves. So a small module runs in the successor before its program and keeps what it
- * writes last. If the program ends before it serves, the lines come through the notify descriptor. It is given as a data:
- * URL, because a file of the old code may be gone when a worker thread of the new one would load it once more.
+ * through it would break when it leaves. So a small module runs in the successor before its program and says what that
+ * writes through the notify descriptor too: a few lines ten times a second, so that those of a program that hangs are known
+ * as well, and the rest at its exit. One write of so little is never cut in two by a full socket (unix(7)). The module is
+ * given as a data: URL, because a file of the old code may be gone when a worker thread of the new one would load it once
+ * more.
  */
 const program = `
 const e = process.env, fd = Number(e.GRACER_NOTIFY_FD)
 if (e.GRACER_WITNESS === '1' && e.GRACER_NOTIFY_PID === String(process.pid)) {
-  const { writeSync } = await import('node:fs')
+  const { fstatSync, writeSync } = await import('node:fs')
+  const { setTimeout, clearTimeout } = await import('node:timers')
+  // A program that closes the descriptor gets the number again for something of its own.
+  const { ino } = fstatSync(fd)
   delete e.GRACER_WITNESS
   if (e.GRACER_NODE_OPTIONS === undefined) delete e.NODE_OPTIONS; else e.NODE_OPTIONS = e.GRACER_NODE_OPTIONS
   delete e.GRACER_NODE_OPTIONS
-  let text = ''
-  const keep = (some) => { text = (text + some).slice(-8000) }
+  let text = '', timer
+  const say = (all) => {
+    timer = undefined
+    const end = all ? text.length : text.lastIndexOf('\\n') + 1
+    const lines = text.slice(0, end).split('\\n').filter((line) => line.trim() !== '').slice(-20)
+    text = text.slice(end)
+    try { if (lines.length > 0 && fstatSync(fd).ino === ino) writeSync(fd, lines.map((line) => 'OUTPUT=' + line.slice(0, 500) + '\\n').join('')) } catch {}
+  }
+  const keep = (some) => {
+    text = (text + some).slice(-8000)
+    timer ??= setTimeout(say, 100, false).unref()
+  }
   const back = []
   for (const name of ['stdout', 'stderr']) {
     const stream = process[name], own = Object.hasOwn(stream, 'write'), { write } = stream
@@ -23,13 +38,11 @@ if (e.GRACER_WITNESS === '1' && e.GRACER_NOTIFY_PID === String(process.pid)) {
     back.push(() => { if (stream.write === kept) { if (own) stream.write = write; else delete stream.write } })
   }
   const fatal = (error) => keep((error?.stack ?? String(error)) + '\\n')
-  const say = () => {
-    const lines = text.split('\\n').filter((line) => line.trim() !== '').slice(-20)
-    try { for (const line of lines) writeSync(fd, 'OUTPUT=' + line.slice(0, 500) + '\\n') } catch {}
-  }
-  process.on('uncaughtExceptionMonitor', fatal).on('exit', say)
+  const last = () => say(true)
+  process.on('uncaughtExceptionMonitor', fatal).on('exit', last)
   globalThis[Symbol.for('gracer.witness.1')] = () => {
-    process.off('uncaughtExceptionMonitor', fatal).off('exit', say)
+    process.off('uncaughtExceptionMonitor', fatal).off('exit', last)
+    clearTimeout(timer)
     for (const undo of back) undo()
   }
 }

@@ -19,6 +19,7 @@ switch (notifyFd > 0 ? order : '') {
     process.exit(0)
     break
   case 'hang':
+    console.log('waiting for the database')
     setInterval(() => {}, 1000)
     await new Promise(() => {})
     break

@@ -59,6 +59,12 @@ describe.each([['alone', false], ['with a parent in front', true]])('a successor
   }, 40_000)
 })
 
+test('a successor that hangs while its output goes into a pipe: its last lines are known all the same', async () => {
+  const program = await start({ serve: { startTimeoutMs: 2_000 }, command: ['/bin/sh', '-c', `"${process.execPath}" server.mjs 2>&1 | cat >> log`] })
+  program.write('upgrade.txt', 'hang')
+  expect(await program.upgrade()).toMatchObject({ code: 'timeout', lines: ['waiting for the database'] })
+}, 40_000)
+
 test('a second trigger while one is under way is told busy, and so is one while the generation before still answers', async () => {
   const program = await start()
   program.write('upgrade.txt', 'slow')

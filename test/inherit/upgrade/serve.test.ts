@@ -51,10 +51,50 @@ describe('serve()', () => {
     await expect(wrong({ startTimeoutMs: -1 })).rejects.toThrow('not -1')
     await expect(wrong({ signals: { SIGKILL: true } })).rejects.toThrow('SIGUSR2, SIGHUP, SIGTERM, SIGINT')
     await expect(wrong({ front: 'yes' })).rejects.toThrow('must be a boolean, not "yes"')
-    await expect(serve({}, quiet)).rejects.toMatchObject({ code: 'serve-options' })
-    await expect(serve({ 'a:b': { port: 0, handler: () => {} } }, quiet)).rejects.toThrow('"a:b" cannot be the name of a listener')
-    await expect(serve({ web: { port: 0 } }, quiet)).rejects.toThrow('the listener "web" needs a handler')
+    await expect(serve(() => {}, 8080 as never)).rejects.toThrow('the options must be an object, not 8080')
     await (await serve(() => {}, quiet)).close()
+  })
+
+  test('a port as it comes in a variable is a port, and what is none is not taken for "any free port"', async () => {
+    const free = await freePort()
+    const running = await serve(() => {}, { ...quiet, port: String(free) })
+    expect(running.address.port).toBe(free)
+    await running.close()
+    for (const [port, shown] of [[Number.NaN, 'NaN'], ['', '""'], [70_000, '70000'], [null, 'null'], ['/run/app.sock', '"/run/app.sock"']]) {
+      await expect(serve(() => {}, { ...quiet, port: port as number })).rejects.toMatchObject({ code: 'serve-options', message: `serve: the option "port" must be a number from 0 (any free port) to 65535, not ${shown}` })
+    }
+    await expect(serve(() => {}, { ...quiet, path: './x', port: 1 })).rejects.toThrow('"path" and "port" exclude each other')
+    await expect(serve(() => {}, { ...quiet, host: 'no.such.host.invalid' })).rejects.toMatchObject({ code: 'bind-failed' })
+  })
+
+  test('listeners that are none are named, with what was expected', async () => {
+    const { host: _host, ...silent } = quiet
+    const wrong = (target: unknown, options: object = silent): Promise<unknown> => serve(target as never, options)
+    const handler = (): void => {}
+    await expect(wrong({})).rejects.toMatchObject({ code: 'serve-options' })
+    await expect(wrong({ 'a:b': { port: 0, handler } })).rejects.toThrow('"a:b" cannot be the name of a listener')
+    await expect(wrong({ web: { port: 0 } })).rejects.toThrow('the listener "web" needs a handler')
+    await expect(wrong({ web: { handler, prot: 80 } })).rejects.toThrow('the listener "web" has no option "prot"')
+    await expect(wrong({ web: { handler, port: 'x' } })).rejects.toThrow('the option "port" of the listener "web" must be')
+    // It would listen on all addresses.
+    await expect(wrong({ web: { handler } }, quiet)).rejects.toThrow('"host" is said of each listener')
+    await expect(wrong(undefined)).rejects.toThrow('expected a request handler, a server, or listeners by name, not undefined')
+    await expect(wrong(new (class App {})())).rejects.toMatchObject({ message: expect.stringContaining('an instance of App') as string, hint: expect.stringContaining('app.callback()') as string })
+    const server = http.createServer()
+    await expect(wrong({ a: { server }, b: { server } })).rejects.toThrow('two listeners have the same server')
+    await expect(wrong({ a: { server, handler } })).rejects.toThrow('has a handler and a server')
+    server.listen(0, '127.0.0.1')
+    await until('the server', () => server.listening)
+    await expect(wrong(server)).rejects.toThrow('listens already')
+    server.close()
+  })
+
+  test('an onDrain that fails, at once or later, does not end a process that still answers', async () => {
+    const lines: string[] = []
+    for (const onDrain of [() => Promise.reject(new Error('later')), () => { throw new Error('at once') }]) {
+      await (await serve(() => {}, { ...quiet, onDrain, log: (line) => lines.push(line) })).close()
+    }
+    expect(lines.filter((line) => line.startsWith('onDrain'))).toEqual(['onDrain failed: later', 'onDrain failed: at once'])
   })
 
   test('a taken port, an unsafe control folder and an impossible pid file leave nothing behind', async () => {
