@@ -44,6 +44,8 @@ export interface PauseAnswer {
   readonly service: string
   /** When it ends by itself; null: it is not paused. */
   readonly pausedUntil: string | null
+  /** When it would have ended by itself before this order; null: it was not paused. */
+  readonly pausedUntilBefore: string | null
 }
 
 export type Until = 'flip' | 'drained' | 'confirmed'
