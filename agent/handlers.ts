@@ -107,11 +107,11 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
         story: story.of(record.id).map(({ at, what }) => ({ at, what })), failure: record.outcome?.failure ?? null, receipt: history.of(record.id), next: nextStep(state, record, service.workingFolder),
       }
     },
-    logs(name, label) {
+    logs(name, label, since) {
       const service = serviceNamed(name)
       const { state } = service.runner
       const record = label === null ? (findRelease(state, state.committed.live) ?? recordOf(service, null)) : recordOf(service, label)
-      return { release: labelOf(record) ?? record.id, file: service.logFile(record.id) }
+      return { release: labelOf(record) ?? record.id, file: service.logFile(record.id), ...(since === null ? {} : { from: service.logs.since(record.id, since) }) }
     },
     events(listener) {
       const ends = services.all().map(({ runner }) => runner.teller.audience.watch(listener))

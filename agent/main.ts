@@ -10,7 +10,7 @@ import { startFrontChores } from './front-chores.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
 import { collectMetrics } from './metrics/collect.ts'
-import { capLog } from './service/cap-log.ts'
+import { rotateLog } from './service/rotate-log.ts'
 import { Services } from './services.ts'
 import type { AgentStart } from './start.ts'
 import { longestDrain } from './service/longest-drain.ts'
@@ -47,12 +47,15 @@ sendToParent({ type: 'loaded', protocol: protocolVersion, version: packageVersio
 const link = new MasterLink(await awaitHello())
 setInterval(() => link.say({ type: 'alive' }), aliveMs)
 
+let rotating = false
 setInterval(() => {
-  try {
-    capLog(state.logFile, mostOwnLogBytes)
-  } catch (error) {
-    log.warn('logs.not-cut', { file: state.logFile, error: (error as Error).message })
-  }
+  if (rotating) return
+  rotating = true
+  rotateLog(state.logFile, mostOwnLogBytes).catch((error: Error) => {
+    log.warn('logs.not-cut', { file: state.logFile, error: error.message })
+  }).finally(() => {
+    rotating = false
+  })
 }, ownLogLookMs)
 
 const keptPath = join(state.path, 'config.json')

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { parseDuration } from '../config/units.ts'
 import type { CommonOptions } from './options.ts'
+import { parseSince } from './since.ts'
 
 /** How the verbs read their options and arguments. */
 
@@ -31,4 +32,11 @@ export function duration(text: string): number {
   const ms = parseDuration(text)
   if (ms !== undefined && ms >= 1 && ms <= 24 * 3_600_000) return ms
   throw new InvalidArgumentError(`expected a duration from 1ms to 24h with its unit, such as "90s" or "2m", got ${JSON.stringify(text)}.`)
+}
+
+/** To ms since 1970. */
+export function pastTime(text: string): number {
+  const time = parseSince(text, Date.now())
+  if (time !== undefined) return Math.max(0, time)
+  throw new InvalidArgumentError(`expected how long ago ("90s", "10m", "2h") or a time that has passed ("14:05", "2026-11-25 14:05", "2026-11-25T14:05:00Z"), got ${JSON.stringify(text)}.`)
 }

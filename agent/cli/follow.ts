@@ -39,7 +39,7 @@ export async function runConsole(options: ConsoleOptions): Promise<never> {
   // A parent that died before this line has been replaced by whoever adopts orphans: the lock says who it should be.
   const bornOrphan = masterOf(state) !== parent
   const since = Date.now() - process.uptime() * 1_000 - headStartMs
-  const own = new OwnLog(await FileTail.atLastLines(state.logFile, 200), since, options.tty)
+  const own = new OwnLog(await FileTail.at(state.logFile, 200), since, options.tty)
   const live = await liveOutputs(state, since)
   for (;;) {
     const orphaned = bornOrphan || process.ppid !== parent
@@ -89,7 +89,7 @@ async function fromThisRun(file: string, since: number): Promise<FileTail> {
   const found = await stat(file).catch(() => null)
   if (found === null) return new FileTail(file)
   if (found.mtimeMs < since) return new FileTail(file, found.size)
-  return found.birthtimeMs < since ? await FileTail.atLastLines(file, linesOfOldLog) : new FileTail(file)
+  return found.birthtimeMs < since ? await FileTail.at(file, linesOfOldLog) : new FileTail(file)
 }
 
 /** One for each service; services that a reload adds are shown by the next console. */
@@ -100,7 +100,7 @@ async function liveOutputs(state: StateFolder, since: number): Promise<{ show():
 }
 
 function liveOutput(state: StateFolder, since: number, service: string): { show(): Promise<boolean> } {
-  const log = new LiveLog(controlClient(state.controlSocket), service, (file) => fromThisRun(file, since))
+  const log = new LiveLog(controlClient(state.controlSocket), service, ({ file }) => fromThisRun(file, since))
   let failed = false
   log.watch(new AbortController().signal).catch((error: unknown) => {
     failed = true

@@ -15,7 +15,8 @@ const askAgainMs = 2_000
 export class LiveLog {
   readonly #client: ControlClient
   readonly #service: string
-  readonly #begin: (file: string, first: boolean) => Promise<FileTail>
+  readonly #begin: (place: LogPlace, first: boolean) => Promise<FileTail>
+  readonly #since: number | undefined
   readonly #tails = new Map<string, FileTail>()
   #release: string | null = null
   #current: FileTail | null = null
@@ -23,11 +24,12 @@ export class LiveLog {
   #stale = true
   #askedAt = 0
 
-  /** `begin` decides where a file that was not shown before is taken up. */
-  constructor(client: ControlClient, service: string, begin: (file: string, first: boolean) => Promise<FileTail>) {
+  /** `begin` decides where a file that was not shown before is taken up; it is told where `since` (ms since 1970) begins. */
+  constructor(client: ControlClient, service: string, begin: (place: LogPlace, first: boolean) => Promise<FileTail>, since?: number) {
     this.#client = client
     this.#service = service
     this.#begin = begin
+    this.#since = since
   }
 
   /** The label of the live release, whose log is now what read() reads. @throws as ControlClient.request */
@@ -73,7 +75,7 @@ export class LiveLog {
 
   async #take(place: LogPlace): Promise<void> {
     const first = this.#current === null
-    const tail = this.#tails.get(place.file) ?? (await this.#begin(place.file, first))
+    const tail = this.#tails.get(place.file) ?? (await this.#begin(place, first))
     this.#tails.set(place.file, tail)
     this.#current = tail
     this.#release = place.release
@@ -81,6 +83,6 @@ export class LiveLog {
   }
 
   #path(): string {
-    return queryPath('/v1/logs', { service: this.#service })
+    return queryPath('/v1/logs', { service: this.#service, since: this.#since?.toString() })
   }
 }

@@ -8,14 +8,17 @@ import { LineCutter } from './lines.ts'
 import { LiveLog } from './live-log.ts'
 import type { CommonOptions } from './options.ts'
 import { say, writeData } from './output.ts'
+import { LeadingOlder } from './since.ts'
 import { FileTail } from './tail-file.ts'
 
 export interface LogsOptions extends CommonOptions {
   /** Absent: the live one, with --follow whichever is live. */
   readonly release?: string
   readonly follow: boolean
-  /** So many of the last lines. */
-  readonly n: number
+  /** So many of the last lines; null: all since `since`. */
+  readonly n: number | null
+  /** What was printed at this time, ms since 1970, or later. */
+  readonly since?: number
 }
 
 const pollMs = 100
@@ -23,13 +26,13 @@ const pollMs = 100
 /** What a backend printed, as it is; with --json one document a line. */
 export async function runLogs(options: LogsOptions): Promise<number> {
   const context = contextOf(options)
-  if (options.follow && options.release === undefined) return await followLive(context, options.n)
-  const place = await context.client.request<LogPlace>('GET', queryPath('/v1/logs', { service: context.service, release: options.release }))
+  const print = printer(options)
+  if (options.follow && options.release === undefined) return await followLive(context, options, print)
+  const place = await context.client.request<LogPlace>('GET', queryPath('/v1/logs', { service: context.service, release: options.release, since: options.since?.toString() }))
   if (!options.follow && !existsSync(place.file)) {
     throw new GracerError(`${place.release} has no log: ${place.file} is not there`, { code: 'no-log', hint: '"gracer explain" says what became of it.' })
   }
-  const tail = await FileTail.atLastLines(place.file, options.n)
-  const print = printer(options.json)
+  const tail = await FileTail.at(place.file, options.n, place.from)
   for (;;) {
     const bytes = await tail.read()
     if (tail.takeRestarted()) tellRestart()
@@ -41,10 +44,9 @@ export async function runLogs(options: LogsOptions): Promise<number> {
   return 0
 }
 
-async function followLive(context: Context, lines: number): Promise<number> {
-  const log = new LiveLog(context.client, context.service, (file, first) => (first ? FileTail.atLastLines(file, lines) : Promise.resolve(new FileTail(file))))
+async function followLive(context: Context, { n, since }: LogsOptions, print: Printer): Promise<number> {
+  const log = new LiveLog(context.client, context.service, ({ file, from }, first) => (first ? FileTail.at(file, n, from) : Promise.resolve(new FileTail(file))), since)
   let release = await log.begin()
-  const print = printer(context.options.json)
   const watching = log.watch(new AbortController().signal)
   const reading = async (): Promise<never> => {
     for (;;) {
@@ -64,7 +66,7 @@ async function followLive(context: Context, lines: number): Promise<number> {
 }
 
 function tellRestart(): void {
-  say('gracer: the log was cut at its size cap, and begins anew')
+  say('gracer: lines of this log are gone that were not read; it goes on with the oldest that is left')
 }
 
 interface Printer {
@@ -72,8 +74,20 @@ interface Printer {
   end(release: string): Promise<void>
 }
 
-function printer(json: boolean): Printer {
-  if (!json) return { bytes: (bytes) => writeRaw(bytes), end: () => Promise.resolve() }
+function printer({ json, since }: LogsOptions): Printer {
+  const plain = json ? jsonPrinter() : { bytes: writeRaw, end: () => Promise.resolve() }
+  if (since === undefined) return plain
+  const older = new LeadingOlder(since)
+  return {
+    bytes: (bytes, release) => plain.bytes(older.push(bytes), release),
+    async end(release) {
+      await plain.bytes(older.end(), release)
+      await plain.end(release)
+    },
+  }
+}
+
+function jsonPrinter(): Printer {
   const cutter = new LineCutter()
   const write = (lines: readonly string[], release: string): Promise<void> => writeData(lines.map((line) => `${JSON.stringify({ schema: 1, release, line })}\n`).join(''))
   return { bytes: (bytes, release) => write(cutter.push(bytes), release), end: (release) => write(cutter.end(), release) }

@@ -3,6 +3,7 @@ import { formatDuration } from '../config/units.ts'
 import { contextOf, servicePath, type Context } from './context.ts'
 import type { CommonOptions } from './options.ts'
 import { writeData, writeJson } from './output.ts'
+import { localTime } from './text.ts'
 
 export interface PauseOptions extends CommonOptions {
   readonly forMs: number
@@ -12,14 +13,23 @@ export interface PauseOptions extends CommonOptions {
 export async function runPause(options: PauseOptions): Promise<number> {
   const context = contextOf(options)
   const answer = await context.client.request<PauseAnswer>('POST', servicePath(context.service, 'pause'), { forMs: options.forMs })
-  return await tell(context, answer, `requests of ${answer.service} wait, until "gracer resume" or ${formatDuration(options.forMs)} from now`)
+  return await tell(context, answer, pausedText(answer, options.forMs))
 }
 
 /** `gracer resume`: what waited goes on, not all at once. */
 export async function runResume(options: CommonOptions): Promise<number> {
   const context = contextOf(options)
   const answer = await context.client.request<PauseAnswer>('POST', servicePath(context.service, 'resume'), {})
-  return await tell(context, answer, `requests of ${answer.service} are answered again, those that waited first`)
+  const was = answer.pausedUntilBefore === null ? `${answer.service} was not paused` : `requests of ${answer.service} are answered again, those that waited first`
+  return await tell(context, answer, was)
+}
+
+/** Pure: until when; of a second pause also what it changed. */
+export function pausedText({ service, pausedUntil, pausedUntilBefore }: PauseAnswer, forMs: number): string {
+  const waits = `requests of ${service} wait, until "gracer resume" or ${formatDuration(forMs)} from now`
+  if (pausedUntil === null || pausedUntilBefore === null) return waits
+  const change = Date.parse(pausedUntil) < Date.parse(pausedUntilBefore) ? 'shorter' : 'longer'
+  return `${waits}; it was paused already, until ${localTime(pausedUntilBefore)}, and the pause is ${change} now`
 }
 
 async function tell(context: Context, answer: PauseAnswer, what: string): Promise<number> {

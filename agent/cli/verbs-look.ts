@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { commonOf, given, wholeNumber, type Declare } from './arguments.ts'
+import { commonOf, given, pastTime, wholeNumber, type Declare } from './arguments.ts'
 
 /** Declares the verbs that only look. */
 export const declareLookVerbs: Declare = (program, done) => {
@@ -35,10 +35,11 @@ export const declareLookVerbs: Declare = (program, done) => {
     .description('what a backend printed')
     .argument('[RELEASE]', 'name or number; without it the live one, with -f whichever is live')
     .option('-f, --follow', 'go on as it grows, until Ctrl-C')
-    .option('-n <lines>', 'so many of the last lines', wholeNumber(0, 9_999_999), 100)
-    .action(async (release: string | undefined, own: { follow?: boolean; n: number }, command: Command) => {
+    .option('-n <lines>', 'so many of the last lines (100 where --since is not given)', wholeNumber(0, 9_999_999))
+    .option('--since <when>', 'what was printed since: "10m" (ago), "14:05", "2026-11-25 14:05"', pastTime)
+    .action(async (release: string | undefined, own: { follow?: boolean; n?: number; since?: number }, command: Command) => {
       const { runLogs } = await import('./logs.ts')
-      done(await runLogs({ ...commonOf(command), follow: own.follow === true, n: own.n, ...given({ release }) }))
+      done(await runLogs({ ...commonOf(command), follow: own.follow === true, n: own.n ?? (own.since === undefined ? 100 : null), ...given({ release, since: own.since }) }))
     })
 
   program

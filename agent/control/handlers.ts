@@ -17,8 +17,8 @@ export interface ControlHandlers {
   history(service: string, n: number): readonly Receipt[] | Promise<readonly Receipt[]>
   /** `release` null: the newest one that was tried. */
   explain(service: string, release: string | null): Explanation | Promise<Explanation>
-  /** Where the output of a release lies (absolute path); `release` null: the live one. */
-  logs(service: string, release: string | null): LogPlace | Promise<LogPlace>
+  /** Where the output of a release lies (absolute path); `release` null: the live one. `since`: ms since 1970. */
+  logs(service: string, release: string | null, since: number | null): LogPlace | Promise<LogPlace>
   /** Called with every Progress and Outcome from now on, until the function it returns is called. */
   events(listener: (event: ControlEvent) => void): () => void
   /**
@@ -49,6 +49,8 @@ export interface ControlHandlers {
 export interface LogPlace {
   readonly release: string
   readonly file: string
+  /** Where since was given: what was printed then begins here or after, in bytes; below 0: in `FILE.1`, so far before its end. null: at the oldest there is. */
+  readonly from?: number | null
 }
 
 /** As much of a pino logger as the control server needs. */

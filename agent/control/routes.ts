@@ -61,10 +61,10 @@ const routes: readonly Route[] = [
     },
   },
   {
-    method: 'GET', path: '/v1/logs', query: ['service', 'release'],
+    method: 'GET', path: '/v1/logs', query: ['service', 'release', 'since'],
     async run(call, handlers) {
-      const { release, file } = await handlers.logs(serviceOf(call), call.query.get('release'))
-      sendJson(call.response, 200, { schema: controlSchema, release, file })
+      const place = await handlers.logs(serviceOf(call), call.query.get('release'), timeOf(call))
+      sendJson(call.response, 200, { schema: controlSchema, ...place })
     },
   },
   {
@@ -205,6 +205,14 @@ function named(call: Call, name: string): string {
 
 function serviceOf(call: Call): string {
   return call.query.get('service') ?? 'default'
+}
+
+/** `since`, ms since 1970; null where it is not asked for. */
+function timeOf(call: Call): number | null {
+  const text = call.query.get('since')
+  if (text === null) return null
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw requestError(400, 'bad-request', `since: expected milliseconds since 1970, got ${JSON.stringify(text.slice(0, 60))}`)
 }
 
 function numberOf(call: Call, key: string, fallback: number): number {

@@ -8,7 +8,7 @@ import type { Verdict } from '../canary/verdict.ts'
  *   GET    /v1/status                                  Status
  *   GET    /v1/history?service=&n=                     { schema, receipts: Receipt[] }  newest first
  *   GET    /v1/explain?service=&release=               Explanation
- *   GET    /v1/logs?service=&release=                  { schema, release, file }        where the backend's output lies
+ *   GET    /v1/logs?service=&release=&since=           { schema, release, file, from }  where the backend's output lies; since: ms since 1970
  *   GET    /v1/events                                  NDJSON of Progress and Outcome, for as long as the connection lives
  *   POST   /v1/services/NAME/swap      SwapRequest     NDJSON of Progress, then one Outcome
  *   POST   /v1/services/NAME/rollback  {release?}      the same
@@ -44,6 +44,8 @@ export interface PauseAnswer {
   readonly service: string
   /** When it ends by itself; null: it is not paused. */
   readonly pausedUntil: string | null
+  /** When it would have ended by itself before this order; null: it was not paused. */
+  readonly pausedUntilBefore: string | null
 }
 
 export type Until = 'flip' | 'drained' | 'confirmed'

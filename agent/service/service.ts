@@ -12,13 +12,11 @@ import { pruneReleases } from '../drops/prune.ts'
 import type { MasterLink } from '../master-link.ts'
 import { ServiceLink } from '../service-link.ts'
 import type { StateFolder } from '../state-folder.ts'
-import { capLog } from './cap-log.ts'
-import type { BootPlan, DeployRequest, ReleaseRecord } from '../swap/state.ts'
+import type { BootPlan, DeployRequest } from '../swap/state.ts'
+import { BackendLogs, besideLog } from './backend-logs.ts'
 import { dropRequest, type KnownDrops } from './find-target.ts'
 import { ServiceRunner } from './runner.ts'
 
-/** A backend's log over this size is cut: what it held is kept once, as `.1`. */
-const mostLogBytes = 16 * 1024 * 1024
 const logLookMs = 5_000
 /** Beyond `settle`: until a drop that lay there at the start is taken. */
 const settlingMs = 1_000
@@ -41,6 +39,7 @@ export interface ServiceOptions {
 export class Service {
   readonly name: string
   readonly runner: ServiceRunner
+  readonly logs: BackendLogs
   readonly #options: ServiceOptions
   #workingFolder: string | null
   #config: ServiceConfig
@@ -67,7 +66,8 @@ export class Service {
         if (record.outcome?.name === 'confirmed') void this.#prune()
       },
     })
-    this.#logTimer = setInterval(() => this.#capLogs(), logLookMs)
+    this.logs = new BackendLogs({ service: this.name, log: options.log, file: (release) => this.logFile(release) })
+    this.#logTimer = setInterval(() => void this.logs.look(this.runner.state.releases.filter((record) => record.process !== null).map((record) => record.id)), logLookMs)
   }
 
   get workingFolder(): string | null {
@@ -185,7 +185,7 @@ export class Service {
     try {
       const pruned = await pruneReleases(releases, old)
       this.#options.log.info('drops.pruned', { service: this.name, ...pruned })
-      for (const record of state.releases) if (old.includes(record.source)) this.#dropLogs(record)
+      for (const record of state.releases) if (old.includes(record.source)) this.logs.remove(record.id)
     } catch (error) {
       this.#options.log.warn('drops.not-pruned', { service: this.name, error: (error as Error).message })
     }
@@ -202,30 +202,12 @@ export class Service {
     }
   }
 
-  #dropLogs(record: ReleaseRecord): void {
-    const file = this.logFile(record.id)
-    rmSync(file, { force: true })
-    rmSync(`${file}.1`, { force: true })
-  }
-
-  #capLogs(): void {
-    for (const record of this.runner.state.releases) if (record.process !== null) this.#cap(this.logFile(record.id))
-  }
-
-  #cap(file: string): void {
-    try {
-      capLog(file, mostLogBytes)
-    } catch (error) {
-      this.#options.log.warn('logs.not-cut', { file, error: (error as Error).message })
-    }
-  }
-
   /** What is kept of a release ends with its record. */
   #removeLeftovers(): void {
     const known = new Set(this.runner.state.releases.map((record) => record.id))
     const logs = dirname(this.logFile('v1'))
     for (const name of readdirSync(logs)) {
-      const release = new RegExp(`^${this.name.replaceAll('.', '\\.')}\\.(v\\d+)\\.log(\\.1)?$`).exec(name)?.[1]
+      const release = new RegExp(`^${this.name.replaceAll('.', '\\.')}\\.(v\\d+)\\.log(?:${besideLog.join('|').replaceAll('.', '\\.')})?$`).exec(name)?.[1]
       if (release !== undefined && !known.has(release)) rmSync(join(logs, name), { force: true })
     }
     for (const kind of ['manifests', 'configs', 'swaps']) {

@@ -37,6 +37,7 @@ export class WaitingPicker implements Picker {
   readonly #options: PickerOptions
   readonly #waiters = new Set<Waiter>()
   #redial: NodeJS.Timeout | null = null
+  #ending = false
   /** By service, in microseconds. */
   readonly #longestWaits = new Map<ServiceName, number>()
 
@@ -45,7 +46,7 @@ export class WaitingPicker implements Picker {
   constructor(options: PickerOptions) {
     this.#options = options
     this.#pauses = new Pauses({ workers: options.workers, letGo: (service, most) => this.#letGo(service, most), over: () => this.wake() })
-    options.routes.isPaused = (service, until) => this.#pauses.holds(service, until)
+    options.routes.isPaused = (service, until) => !this.#ending && this.#pauses.holds(service, until)
   }
 
   pick(request: PickRequest): PendingPick {
@@ -58,6 +59,10 @@ export class WaitingPicker implements Picker {
     }
     if (decision.kind === 'refuse') {
       request.refused(decision.refusal)
+      return done
+    }
+    if (decision.kind === 'hold' && this.#isInVain(decision)) {
+      request.refused(gracerEnds)
       return done
     }
     if (decision.kind === 'hold' && heldLongEnough(request, decision)) {
@@ -102,6 +107,11 @@ export class WaitingPicker implements Picker {
           waiter.request.refused(decision.refusal)
           break
         case 'hold':
+          if (this.#isInVain(decision)) {
+            this.#remove(waiter)
+            waiter.request.refused(gracerEnds)
+            break
+          }
           if (waiter.state === 'parked') this.#hold(waiter, decision)
           else waiter.reason = decision.route.reason
           // Its pause is over and nothing is live: from here on it has a limit as everybody has.
@@ -114,6 +124,29 @@ export class WaitingPicker implements Picker {
           break
       }
     }
+  }
+
+  /** So many wait for a release. */
+  get waiting(): number {
+    return this.#waiters.size
+  }
+
+  /** gracer ends: pauses are over, so that what they hold is answered, and nobody waits for a release that will not come. */
+  gracerEnds(): void {
+    this.#ending = true
+    this.wake()
+  }
+
+  /** The worker ends now: whoever still waits gets a reply, and not a closed connection. */
+  refuseAll(): void {
+    for (const waiter of [...this.#waiters]) {
+      this.#remove(waiter)
+      waiter.request.refused(gracerEnds)
+    }
+  }
+
+  #isInVain(decision: Extract<Decision, { kind: 'hold' }>): boolean {
+    return this.#ending && decision.route.state !== 'serving'
   }
 
   /** What comes while others are being let go stands behind them; who asks for the health path never waits for a pause. */
@@ -263,6 +296,10 @@ const holdFull: Refusal = Object.freeze({
 
 const pauseFull: Refusal = Object.freeze({
   status: 503, code: 'hold-full', reason: 'The service is paused and as many requests are waiting as hold.max allows.', retryAfterSeconds: 5,
+})
+
+const gracerEnds: Refusal = Object.freeze({
+  status: 503, code: 'no-release', reason: 'This part of gracer ends, and no release could answer before.', retryAfterSeconds: 5,
 })
 
 function holdTimedOut(reason: string | null): Refusal {

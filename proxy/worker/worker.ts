@@ -109,12 +109,13 @@ export class Worker {
    * soon; where another master takes over, they keep their keep-alive time, so that no request on its way is reset.
    */
   leave(deadlines: DrainDeadlines = orphanDeadlines, idleGraceMs = Infinity): void {
-    const { front, drains, ledger } = this.#parts
+    const { front, drains, ledger, picker } = this.#parts
     const drained = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000
     // Idle connections that keep their time are closed by it, and none with a request on its way by us.
     const latest = (idleGraceMs === Infinity ? Math.max(drained, this.#parts.idleMs) : drained) + lastWordsMs
     this.#idleGraceMs = Math.min(this.#idleGraceMs, idleGraceMs)
     setTimeout(() => this.#end(), latest)
+    if (idleGraceMs !== Infinity) picker.gracerEnds()
     // Told again, because gracer ends while this one was still leaving: only faster.
     if (this.#leaving) return
     this.#leaving = true
@@ -124,7 +125,7 @@ export class Worker {
       let lastBusy = performance.now()
       const timer = setInterval(() => {
         // Requests may still come on connections that are open: each gets its reply with `Connection: close`.
-        const busy = ledger.releases().some((release) => ledger.inFlight(release) > 0)
+        const busy = picker.waiting > 0 || ledger.releases().some((release) => ledger.inFlight(release) > 0)
         if (busy) lastBusy = performance.now()
         if (!busy && (front.connections() === 0 || performance.now() - lastBusy > this.#idleGraceMs)) {
           clearInterval(timer)
@@ -135,6 +136,7 @@ export class Worker {
   }
 
   #end(): void {
+    this.#parts.picker.refuseAll()
     this.#sendLedger(null)
     this.#parts.front.destroy()
     // The ledger is on its way; a closed channel lets it out before the end. A worker whose master is gone has none.

@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { parseSince } from '../../agent/cli/since.ts'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { ControlEvent, ControlHandlers } from '../../agent/control/handlers.ts'
 import { serve } from '../control/support.ts'
-import { afterTest, agentWith, outcome, progress, root, Run, scratch, until } from './support.ts'
+import { afterTest, agentWith, main, outcome, progress, root, Run, scratch, until } from './support.ts'
 
 /** Releases with a log each, one of them live, and a flip on demand. */
 class Releases {
@@ -13,6 +14,9 @@ class Releases {
   readonly listeners = new Set<(event: ControlEvent) => void>()
   live: string | null = null
   asked = 0
+  /** What the agent was asked for, and what it answers. */
+  since: number | null = null
+  from: number | null = null
 
   file(release: string): string {
     return join(this.folder, `${release}.log`)
@@ -29,11 +33,12 @@ class Releases {
 
   handlers(): Partial<ControlHandlers> {
     return {
-      logs: (_service, named) => {
+      logs: (_service, named, since) => {
         this.asked++
         const release = named ?? this.live
         if (release === null) throw new GracerError('nothing is live', { code: 'nothing-live', exitCode: 2 })
-        return { release, file: this.file(release) }
+        this.since = since
+        return { release, file: this.file(release), ...(since === null ? {} : { from: this.from }) }
       },
       events: (listener) => {
         this.listeners.add(listener)
@@ -81,7 +86,7 @@ it('follows one release across the truncation of its log', async () => {
   truncateSync(releases.file('v1'))
   releases.print('v1', 'after\n')
   await command.says('after')
-  expect(command.stderr).toContain('cut at its size cap')
+  expect(command.stderr).toContain('goes on with the oldest that is left')
 })
 
 it('follows whichever release is live, there and back, and repeats nothing', async () => {
@@ -122,6 +127,40 @@ it('goes on following when the agent was away in between', async () => {
   await command.says('v1 without an agent')
   await serve(releases.handlers(), { socketPath: join(state, 'control.sock') })
   await command.says('v2 boots')
+})
+
+it('prints what was printed since: from where the agent says, less lines that say themselves that they are older', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  const noon = Date.parse('2026-11-25T12:00:00Z')
+  const old = 'long ago\n'
+  releases.from = old.length
+  const timed = [`{"time":${noon - 1_000},"msg":"a second too early"}\n`, `[2026-11-25T11:59:59.900Z] too early\n`, `{"time":"2026-11-25T13:00:00+01:00"}\n`, 'no time\n', `{"time":${noon - 500},"msg":"late to be written"}\n`]
+  releases.print('v1', old + timed.join(''))
+  expect(await run('logs', '--since', '2026-11-25T12:00:00Z').ended).toMatchObject({ code: 0, stdout: timed.slice(2).join('') })
+  expect(releases.since).toBe(noon)
+  expect((await run('logs', '--since', '2026-11-25T12:00:00Z', '-n', '1').ended).stdout).toBe('')
+  releases.from = null
+  const before = Date.now()
+  expect((await run('logs', '--since', '10m').ended).stdout).toBe(old + timed.join(''))
+  expect((releases.since ?? 0) - before).toBeGreaterThanOrEqual(-600_000)
+  expect(await run('logs', '--since', 'yesterday').ended).toMatchObject({ code: 2, stderr: expect.stringContaining('how long ago') as string })
+})
+
+it('ends without a word and with exit code 0 when its reader has seen enough', async () => {
+  const releases = new Releases()
+  const { state } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', 'one\ntwo\n')
+  const shell = spawn('sh', ['-c', `{ '${process.execPath}' '${main}' logs -f --state '${state}'; echo "ended: $?" >&2; } | head -n 1`], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr] = ['', '']
+  shell.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
+  shell.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
+  const printing = setInterval(() => releases.print('v1', 'more\n'), 20)
+  afterTest(() => clearInterval(printing))
+  await until(() => stderr.includes('ended'), 'the command to end')
+  expect([stdout, stderr]).toEqual(['one\n', 'ended: 0\n'])
 })
 
 const consoleMain = join(root, 'dist', 'agent', 'cli', 'console-main.js')
@@ -234,4 +273,15 @@ it('ends by itself where its parent was gone before it could look, with the log 
 
 it('needs a state folder to be named', async () => {
   expect(await new Run(consoleMain, []).ended).toMatchObject({ code: 2, stderr: 'console-main: expected a state folder, got nothing\n' })
+})
+
+it('reads when from a time of day, a date, or how long ago; never from the future', () => {
+  const now = new Date(2026, 10, 25, 14, 30).getTime()
+  const at = (...parts: [number, number, number, number, number]): number => new Date(...parts).getTime()
+  const cases: [string, number | undefined][] = [
+    ['90s', now - 90_000], ['2h', now - 7_200_000], ['14:05', at(2026, 10, 25, 14, 5)], ['15:00', at(2026, 10, 24, 15, 0)], ['9:00:30', at(2026, 10, 25, 9, 0) + 30_000],
+    ['2026-11-25', at(2026, 10, 25, 0, 0)], ['2026-11-24 08:15', at(2026, 10, 24, 8, 15)], ['2026-11-24T08:15:00Z', Date.parse('2026-11-24T08:15:00Z')],
+    ['2027-01-01', undefined], ['25:00', undefined], ['2026-13-01', undefined], ['10', undefined], ['', undefined],
+  ]
+  expect(cases.map(([text]) => [text, parseSince(text, now)])).toEqual(cases)
 })

@@ -20,18 +20,18 @@ it('begins with the last lines, however long the file, with or without a newline
       const whole = lines.map((text) => `${text}\n`)
       if (open && lines.length > 0) whole[whole.length - 1] = 'open end'
       writeFileSync(path, whole.join(''))
-      expect(await rest(await FileTail.atLastLines(path, wanted))).toBe(wanted === 0 ? '' : whole.slice(-wanted).join(''))
+      expect(await rest(await FileTail.at(path, wanted))).toBe(wanted === 0 ? '' : whole.slice(-wanted).join(''))
     }),
   )
   const many = Array.from({ length: 40_000 }, (_, index) => `line ${index}\n`)
   writeFileSync(path, many.join(''))
-  expect(await rest(await FileTail.atLastLines(path, 30_000))).toBe(many.slice(-30_000).join(''))
+  expect(await rest(await FileTail.at(path, 30_000))).toBe(many.slice(-30_000).join(''))
 })
 
 it('goes on as the file grows', async () => {
   const path = join(scratch(), 'log')
   writeFileSync(path, 'one\n')
-  const tail = await FileTail.atLastLines(path, 10)
+  const tail = await FileTail.at(path, 10)
   expect(await rest(tail)).toBe('one\n')
   appendFileSync(path, 'two\nth')
   expect(await rest(tail)).toBe('two\nth')
@@ -54,7 +54,7 @@ it('begins anew when the file is truncated or replaced, and says so once', async
 
 it('waits for a file that is not there yet, or no more', async () => {
   const path = join(scratch(), 'log')
-  const tail = await FileTail.atLastLines(path, 5)
+  const tail = await FileTail.at(path, 5)
   expect(await tail.read()).toBe(null)
   writeFileSync(path, 'here\n')
   expect(await rest(tail)).toBe('here\n')

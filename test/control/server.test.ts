@@ -56,8 +56,8 @@ it('answers status, history, explain and logs', async () => {
   expect(json(await call(socketPath, 'GET', '/v1/history?service=shop&n=7'))).toEqual({ schema: 1, receipts: [receipt] })
   expect(json(await call(socketPath, 'GET', '/v1/history'))).toEqual({ schema: 1, receipts: [receipt] })
   expect(json(await call(socketPath, 'GET', '/v1/explain?release=v3'))).toEqual(explanation)
-  expect(json(await call(socketPath, 'GET', '/v1/logs?service=shop&release=a%20b'))).toEqual({ schema: 1, release: 'v2', file: '/log' })
-  expect(seen).toEqual([['shop', 7], ['default', 20], ['default', 'v3'], ['shop', 'a b']])
+  expect(json(await call(socketPath, 'GET', '/v1/logs?service=shop&release=a%20b&since=1700'))).toEqual({ schema: 1, release: 'v2', file: '/log' })
+  expect(seen).toEqual([['shop', 7], ['default', 20], ['default', 'v3'], ['shop', 'a b', 1_700]])
 })
 
 it('hands an order on and answers with a line for every event, ending with the outcome', async () => {

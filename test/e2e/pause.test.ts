@@ -52,6 +52,8 @@ test('pause holds, a swap beside it happens, resume lets go to the new release; 
   })
   const paused = await gracer.cli('pause', '--for', '2m')
   expect(paused).toMatchObject({ code: 0, stdout: expect.stringContaining('first is live now: requests of default wait') as string })
+  expect((await gracer.cli('pause', '--for', '1m')).stdout).toContain('the pause is shorter now')
+  expect((await gracer.cli('pause', '--for', '3m')).stdout).toContain('the pause is longer now')
   const waiting = Array.from({ length: 30 }, () => get())
   await until('all to be held', async () => (await held()) === 30)
   expect((await get('/healthz')).body).toBe('v1')
@@ -59,11 +61,21 @@ test('pause holds, a swap beside it happens, resume lets go to the new release; 
   expect((await gracer.cli('status')).stdout).toMatch(/PAUSED until .*, 30 waiting/)
   expect((await gracer.swap('first', '--until', 'flip')).code).toBe(0)
   expect(await held()).toBe(30)
-  expect((await gracer.cli('resume')).code).toBe(0)
+  expect((await gracer.cli('resume')).stdout).toContain('answered again')
+  expect((await gracer.cli('resume')).stdout).toContain('was not paused')
   const replies = await Promise.all(waiting)
   expect(replies.map(({ status, body }) => `${status} ${body}`)).toEqual(Array.from({ length: 30 }, () => '200 v2'))
   expect(await gracer.status()).toMatchObject({ lost: 0, violations: 0, services: [{ pausedUntil: null }] })
   socket.terminate()
+}, 60_000)
+
+test('gracer down during a pause answers what waited, by the release that is live, and ends', async () => {
+  await start()
+  expect((await gracer.cli('pause', '--for', '10m')).code).toBe(0)
+  const waiting = Array.from({ length: 30 }, () => get())
+  await until('all to be held', async () => (await held()) === 30)
+  expect(await gracer.cli('down')).toMatchObject({ code: 0, stdout: 'nothing is live now: gracer has ended\n' })
+  expect((await Promise.all(waiting)).map(({ status, body }) => `${status} ${body}`)).toEqual(Array.from({ length: 30 }, () => '200 v1'))
 }, 60_000)
 
 test('kill -9 of agent and workers leave it paused, and it ends at its limit by itself with the agent stopped', async () => {

@@ -118,6 +118,31 @@ it('where nothing is live when the pause ends, hold.timeout begins then: nobody 
   expect(waiting.result.refusal).toMatchObject({ status: 503, code: 'hold-timeout' })
 })
 
+it('at the end of gracer lets go what is held; what nothing can answer is told so at once, then and from there on', () => {
+  const { set, pick, picker } = start()
+  set({ paused: Date.now() + 60_000 })
+  const waiting = pick('a')
+  picker.gracerEnds()
+  vi.advanceTimersByTime(100)
+  expect(waiting.result.visit?.release).toBe('shop/v1')
+  expect(pick('b').result.visit).toBeDefined()
+  const other = start()
+  other.set({ state: 'holding', live: null, reason: 'it is restarting' })
+  const held = other.pick('c')
+  other.picker.gracerEnds()
+  expect([held, other.pick('d')].map(({ result }) => result.refusal?.code)).toEqual(['no-release', 'no-release'])
+  expect([picker.waiting, other.picker.waiting]).toEqual([0, 0])
+})
+
+it('a worker that ends leaves nobody without a reply', () => {
+  const { set, pick, picker, ledger } = start()
+  set({ paused: Date.now() + 60_000 })
+  const waiting = pick('a')
+  picker.refuseAll()
+  expect(waiting.result.refusal).toMatchObject({ status: 503, code: 'no-release', retryAfterSeconds: 5 })
+  expect(ledger.waits('shop').held).toBe(0)
+})
+
 it('where something is live again before hold.timeout is over, what waited goes', () => {
   const { set, pick } = start()
   set({ paused: Date.now() + 5_000, state: 'holding', live: null, reason: 'it is restarting' })
