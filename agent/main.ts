@@ -6,7 +6,7 @@ import { keepConfig, keptConfig } from './config/kept.ts'
 import { loadConfig } from './config/load.ts'
 import type { Config } from './config/types.ts'
 import { startControlServer } from './control/server.ts'
-import { startFrontChores } from './front-chores.ts'
+import { FrontChores } from './front-chores.ts'
 import { createHandlers } from './handlers.ts'
 import { awaitHello, MasterLink } from './master-link.ts'
 import { collectMetrics } from './metrics/collect.ts'
@@ -83,7 +83,8 @@ function readFirst(): Config {
   }
 }
 
-const services = new Services({ link, state, log, config: readFirst(), read: readAll })
+const chores = new FrontChores({ state, log, metrics: () => collectMetrics(link, services.all(), packageVersion()) })
+const services: Services = new Services({ link, state, log, config: readFirst(), read: readAll, applied: (config) => chores.apply(config) })
 link.listen((message) => {
   switch (message.type) {
     case 'quiesce':
@@ -108,7 +109,7 @@ const control = await startControlServer({
   log: { warn: (fields, message) => log.warn('control.warn', fields, message), error: (fields, message) => log.error('control.error', fields, message) },
 })
 await services.start()
-startFrontChores(services.config, state, log, () => collectMetrics(link, services.all(), packageVersion()))
+void chores.apply(services.config)
 link.say({ type: 'ready' })
 log.info('agent.ready', { epoch: link.hello.epoch })
 

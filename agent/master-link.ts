@@ -1,5 +1,6 @@
 import { isMessage, sendToParent } from '../proxy/channel.ts'
 import type { ServiceFigures } from '../proxy/figures.ts'
+import type { FrontSettings } from '../proxy/front-settings.ts'
 import type { DrainDeadlines, DrainOrder, FromAgent, MasterFacts, SpawnOrder, ToAgent } from '../proxy/messages.ts'
 import { withServices, type ProposedRoute, type ReleaseId, type ServicePlace, type Table } from '../proxy/table.ts'
 
@@ -20,7 +21,7 @@ export interface Figures extends MasterFacts {
 /** A master that does not answer a report by then is too busy to be asked: the caller goes on without. */
 const reportMs = 2_000
 
-type Change = { readonly route: ProposedRoute; readonly safe: ProposedRoute | null } | { readonly places: readonly ServicePlace[] }
+type Change = { readonly route: ProposedRoute; readonly safe: ProposedRoute | null } | { readonly places: readonly ServicePlace[]; readonly front: FrontSettings }
 
 /** The agent's end of its channel to the master. Changes of the table are sent one at a time, whatever the service. */
 export class MasterLink {
@@ -61,14 +62,14 @@ export class MasterLink {
     this.#nextRoute()
   }
 
-  /** Names the services that there are, all of them; resolves when all workers know. Rejects where the master refuses. */
-  services(places: readonly ServicePlace[]): Promise<void> {
+  /** Names the services that there are, all of them, and how the public port is served; resolves when all workers know. Rejects where the master refuses. */
+  services(places: readonly ServicePlace[], front: FrontSettings): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#queue.push({
-        change: { places },
+        change: { places, front },
         answer: {
           committed: () => {
-            this.table = withServices(this.table, this.hello.epoch, places)
+            this.table = withServices(this.table, this.hello.epoch, places, front)
           },
           refused: (message) => reject(new Error(message)),
           done: () => resolve(),
@@ -131,7 +132,7 @@ export class MasterLink {
     this.#next += 1
     this.#routes.set(request, next.answer)
     const { epoch } = this.hello
-    if ('places' in next.change) this.say({ type: 'services', epoch, request, places: next.change.places })
+    if ('places' in next.change) this.say({ type: 'services', epoch, request, places: next.change.places, front: next.change.front })
     else this.say({ type: 'route', epoch, request, route: next.change.route, safe: next.change.safe })
   }
 

@@ -1,9 +1,11 @@
 import { GracerError } from '../inherit/gracer-error.ts'
+import type { FrontSettings } from '../proxy/front-settings.ts'
 import type { Log } from '../proxy/log.ts'
 import type { ToAgent } from '../proxy/messages.ts'
 import { serviceOfKey } from '../proxy/release-key.ts'
 import type { ServicePlace } from '../proxy/table.ts'
 import { compareConfigs, type ConfigChange } from './config/compare.ts'
+import { frontSettings } from './config/front-config.ts'
 import type { Config, ServiceConfig } from './config/types.ts'
 import type { MasterLink } from './master-link.ts'
 import { forService } from './service-link.ts'
@@ -21,6 +23,8 @@ export interface ServicesOptions {
   readonly config: Config
   /** Reads the config again. @throws GracerError where it is not valid. */
   readonly read: () => Config
+  /** Makes so what of a config is neither a service's nor the workers'; gives what could not be made so yet, in sentences. */
+  readonly applied?: (config: Config) => Promise<readonly string[]>
 }
 
 /** All services of this gracer: begun with the agent, added, changed and removed by a reload, each on its own. */
@@ -29,7 +33,7 @@ export class Services {
   readonly #services = new Map<string, Service>()
   /** Removed, with processes that still finish what they have. */
   readonly #ending = new Map<string, ServiceEnd>()
-  /** What gracer was started with: a reload cannot change its top. */
+  /** What gracer was started with: a reload cannot change what its processes were started with. */
   readonly #atStart: Config
   #config: Config
   #reloading = false
@@ -65,7 +69,7 @@ export class Services {
   /** Names the services to the master, finishes or undoes what the last agent left, and begins. */
   async start(): Promise<void> {
     const { link, log } = this.#options
-    await link.services(this.#places())
+    await link.services(this.#places(), this.#front())
     // Of services that were taken out of the config while no agent was there.
     const strangers = link.hello.backends.filter((one) => !this.#services.has(one.service))
     for (const service of new Set(strangers.map((one) => one.service))) {
@@ -82,19 +86,22 @@ export class Services {
   async reload(): Promise<ConfigChange> {
     if (this.#reloading) throw new GracerError('a reload is under way', { code: 'busy', exitCode: 4, hint: 'Try again in a moment.' })
     const next = this.#options.read()
-    const change = compareConfigs({ ...this.#atStart, services: this.#config.services }, next)
+    const { listen, workers, log } = this.#atStart
+    const change = compareConfigs({ ...this.#config, listen, workers, log }, next)
     const unfinished = change.added.find((name) => this.#ending.has(name))
     if (unfinished !== undefined) {
       throw new GracerError(`service ${unfinished} was removed a moment ago and still finishes what it has`, { code: 'busy', exitCode: 4, hint: 'Try again when gracer status shows no draining release of it, at its drain deadline at the latest.' })
     }
     this.#reloading = true
+    let notes: readonly string[] = []
     try {
       await this.#apply(next, change)
+      notes = (await this.#options.applied?.(next)) ?? []
     } finally {
       this.#reloading = false
     }
-    this.#options.log.info('config.reloaded', { added: change.added, removed: change.removed, changed: change.changed.map((one) => one.service) })
-    return change
+    this.#options.log.info('config.reloaded', { added: change.added, removed: change.removed, changed: change.changed.map((one) => one.service), top: change.now })
+    return notes.length === 0 ? change : { ...change, notes }
   }
 
   fromMaster(message: ToAgent): void {
@@ -121,7 +128,7 @@ export class Services {
     for (const one of next.services) await this.#services.get(one.name)?.apply(one, this.#workingFolder(one))
     const added = next.services.filter((one) => change.added.includes(one.name))
     for (const one of added) this.#services.set(one.name, this.#make(one, 'later'))
-    await link.services(this.#places())
+    await link.services(this.#places(), this.#front())
     for (const service of removed) this.#end(service.name, service.runner.keysOfProcesses(), longestDrain([service.config]))
     for (const one of added) await this.#services.get(one.name)?.start()
   }
@@ -152,6 +159,10 @@ export class Services {
     const found = this.#options.read().services.find((service) => service.name === name)
     if (found !== undefined) return found
     throw new GracerError(`the config no longer has a service ${name}`, { code: 'config-invalid', exitCode: 2, hint: 'Make it so with gracer reload, or put the service back.' })
+  }
+
+  #front(): FrontSettings {
+    return frontSettings(this.#config.front, this.#options.state)
   }
 
   #places(): ServicePlace[] {

@@ -27,9 +27,13 @@ export interface ReleaseFigures {
    * went away first. What is picked again stands nowhere.
    */
   readonly statuses: number[]
-  /** Connections that it did not take, that it closed without a byte of a reply, and replies that could not be passed on or broke off. */
+  /**
+   * Connections that it did not take, that it closed without a byte of a reply, on which it did not begin its reply in time,
+   * and replies that could not be passed on or broke off.
+   */
   dialFailed: number
   reset: number
+  slow: number
   badReply: number
   /** Over the connections to it, heads included. */
   bytesToRelease: number
@@ -92,7 +96,7 @@ export function noFigures(service: ServiceName, release: ReleaseId): ReleaseFigu
   return {
     service, release, inFlight: 0, streams: 0, upgraded: 0, requests: 0, errors: 0, lost: 0, cut: 0,
     retried: 0, clientGone: 0, streamsEnded: 0, upgradedEnded: 0, drained: 0,
-    statuses: [0, 0, 0, 0, 0, 0], dialFailed: 0, reset: 0, badReply: 0, bytesToRelease: 0, bytesFromRelease: 0,
+    statuses: [0, 0, 0, 0, 0, 0], dialFailed: 0, reset: 0, slow: 0, badReply: 0, bytesToRelease: 0, bytesFromRelease: 0,
     firstByte: emptyHistogram(), total: emptyHistogram(),
   }
 }
@@ -115,7 +119,7 @@ export function addWaits(sum: WaitFigures, more: WaitFigures): void {
 const counted = [
   'inFlight', 'streams', 'upgraded', 'requests', 'errors', 'lost', 'cut',
   'retried', 'clientGone', 'streamsEnded', 'upgradedEnded', 'drained',
-  'dialFailed', 'reset', 'badReply', 'bytesToRelease', 'bytesFromRelease',
+  'dialFailed', 'reset', 'slow', 'badReply', 'bytesToRelease', 'bytesFromRelease',
 ] as const
 
 /** Adds `more` into `sum`, field by field. */

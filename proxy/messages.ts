@@ -1,9 +1,10 @@
 import type { UnitEvent } from './canary/unit-event.ts'
 import type { ProposedRoute, ReleaseId, ServiceName, ServicePlace, Table } from './table.ts'
+import type { FrontSettings } from './front-settings.ts'
 import type { ReleaseFigures, ServiceFigures, WorkerLedger } from './figures.ts'
 
 /** Messages between master, workers and agent. All cross a process boundary as one JSON line each. */
-export const protocolVersion = 2
+export const protocolVersion = 3
 
 /** Milliseconds each. What is still under way at its deadline is ended as the README's drain section says. */
 export interface DrainDeadlines {
@@ -196,8 +197,8 @@ export type FromAgent =
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
   /** What the last route of the service named as safe, at once. The route that follows says the same. */
   | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
-  /** The services of the config and no others; answered as a route is. */
-  | { readonly type: 'services'; readonly epoch: number; readonly request: number; readonly places: readonly ServicePlace[] }
+  /** The services of the config and no others, and how the public port is served; answered as a route is. */
+  | { readonly type: 'services'; readonly epoch: number; readonly request: number; readonly places: readonly ServicePlace[]; readonly front?: FrontSettings }
   | { readonly type: 'spawn'; readonly epoch: number; readonly order: SpawnOrder }
   | { readonly type: 'signal'; readonly epoch: number; readonly release: ReleaseId; readonly signal: 'SIGTERM' | 'SIGKILL' }
   | { readonly type: 'run-hook'; readonly epoch: number; readonly order: HookOrder }

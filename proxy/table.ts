@@ -1,4 +1,5 @@
 import { raises, type CanaryRoute } from './canary/route.ts'
+import type { FrontSettings } from './front-settings.ts'
 import { matchesAll, type Match } from './match.ts'
 import type { ReleaseId } from './release-key.ts'
 
@@ -63,6 +64,8 @@ export interface Table {
   /** Rises by one with every commit, over all epochs. */
   readonly number: number
   readonly routes: readonly Route[]
+  /** How the public port is served since a reload; absent: as workers were told at their start. */
+  readonly front?: FrontSettings
 }
 
 export const emptyTable: Table = Object.freeze({ epoch: 0, number: 0, routes: [] })
@@ -87,21 +90,21 @@ export function withRoute(table: Table, epoch: number, proposed: ProposedRoute):
   const before = routeOf(table, proposed.service)
   const since = before !== undefined && !movesLive(before, proposed) ? before.since : number
   const others = table.routes.filter((other) => other.service !== proposed.service)
-  return { epoch, number, routes: [...others, { ...proposed, match: before?.match ?? matchesAll, since }] }
+  return { ...table, epoch, number, routes: [...others, { ...proposed, match: before?.match ?? matchesAll, since }] }
 }
 
 /**
  * A copy of the table with these services and no others: one that is new is held until its agent says where it is, one
- * that is gone has no route any more.
+ * that is gone has no route any more. `front`: how the public port is served from now on.
  */
-export function withServices(table: Table, epoch: number, places: readonly ServicePlace[]): Table {
+export function withServices(table: Table, epoch: number, places: readonly ServicePlace[], front?: FrontSettings): Table {
   const number = table.number + 1
   const routes = places.map(({ service, match, settings }): Route => {
     const before = routeOf(table, service)
     if (before !== undefined) return { ...before, match, settings }
     return { service, match, settings, since: number, state: 'holding', live: null, fallback: null, reason: 'gracer is starting' }
   })
-  return { epoch, number, routes }
+  return { ...table, epoch, number, routes, ...(front === undefined ? {} : { front }) }
 }
 
 /**
@@ -131,7 +134,7 @@ export function servedBy(route: Route): ReleaseId[] {
 /**
  * The table a new master may begin with: the old one's targets may be dead and their ports taken by strangers,
  * so every target whose release is not known to run is left out, and a service without a live one is held. A canary is
- * never taken over: what it was on trial for, nobody watched meanwhile.
+ * never taken over: what it was on trial for, nobody watched meanwhile. Nor is `front`: workers are told at their start.
  */
 export function withoutDeadTargets(table: Table, epoch: number, runs: (target: Target) => boolean): Table {
   const number = table.number + 1

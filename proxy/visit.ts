@@ -23,8 +23,11 @@ export type VisitEnd =
   /** Sent, but no byte of a reply came, and the request is safe to repeat: it is picked again. Counts as retried. */
   | 'retried'
 
-/** dial: it took no connection. reset: it closed it without a byte of a reply. bad-reply: no reply that can be passed on, or half of one. */
-export type UpstreamFailure = 'dial' | 'reset' | 'bad-reply'
+/**
+ * dial: it took no connection. reset: it closed it without a byte of a reply. slow: it did not begin its reply in time.
+ * bad-reply: no reply that can be passed on, or half of one.
+ */
+export type UpstreamFailure = 'dial' | 'reset' | 'slow' | 'bad-reply'
 
 export interface Visit {
   readonly release: ReleaseId

@@ -22,6 +22,8 @@ function liveOf(status: Status, name: string): string | null {
 export function reloadText(change: ConfigChange, status: Status): string {
   const live = status.services.map(({ name, live: label }) => `${status.services.length === 1 ? '' : `${name}: `}${label ?? 'nothing'} is live`).join(', ')
   const lines = [
+    ...(change.now.length === 0 ? [] : [`  ${change.now.join(', ')} changed and ${change.now.length === 1 ? 'is' : 'are'} in use`]),
+    ...(change.notes ?? []).map((note) => `  ${note}`),
     ...change.added.map((name) => `  ${name} is new: ${liveOf(status, name) === null ? `requests are held while its first release boots; without one, deploy it: gracer swap PATH --service ${name}` : 'it serves'}`),
     ...change.removed.map((name) => `  ${name} is gone: 404 from now on; what is in flight finishes, then it is stopped. Its state is kept`),
     ...change.changed.filter(({ now }) => now.length > 0).map(({ service, now }) => `  ${service}: ${now.join(', ')} changed and ${now.length === 1 ? 'is' : 'are'} in use`),

@@ -12,7 +12,7 @@ import { readInstallation } from '../../proxy/master/installation.ts'
 import { Master } from '../../proxy/master/master.ts'
 import { inferCommand } from '../boot/infer-command.ts'
 import { loadConfig, type ConfigOverrides } from '../config/load.ts'
-import { accessSettings } from '../config/front-config.ts'
+import { frontSettings } from '../config/front-config.ts'
 import type { Config } from '../config/types.ts'
 import type { AgentStart } from '../start.ts'
 import { locateState, openStateFolder } from '../state-folder.ts'
@@ -56,7 +56,7 @@ export async function runUp(options: UpOptions): Promise<number> {
       passed: passedSocket(listen),
       workers: config.workers,
       installation: readInstallation(packageRoot()),
-      front: { ...config.front, access: accessSettings(config.front, state) },
+      front: frontSettings(config.front, state),
       agentArgs: [JSON.stringify(start)],
       tableFile: state.table,
       processFile: state.processes,

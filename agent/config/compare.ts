@@ -13,12 +13,19 @@ export interface ConfigChange {
     /** Keys that the next boot of a release takes up: a swap, or `gracer restart`. */
     readonly nextBoot: readonly string[]
   }[]
+  /** Keys at the top that a reload makes so at once. */
+  readonly now: readonly string[]
   /** Keys at the top that only a new `gracer up` takes up. */
   readonly nextStart: readonly string[]
+  /** What could not be made so yet, a sentence each. */
+  readonly notes?: readonly string[]
 }
 
 /** Of a service, what needs no process of it to be started afresh. */
 const atOnce: ReadonlySet<string> = new Set(['host', 'path', 'hold.timeout', 'hold.max', 'hold.pace', 'settle', 'releases', 'keep'])
+
+/** Of the top, what a process of gracer's own is started with. */
+const atNextStart: ReadonlySet<string> = new Set(['listen', 'workers', 'log.level'])
 
 /** Pure. A service is the same by its name; another name is another service. */
 export function compareConfigs(before: Config, after: Config): ConfigChange {
@@ -29,12 +36,22 @@ export function compareConfigs(before: Config, after: Config): ConfigChange {
     const keys = earlier === undefined ? [] : differing(valuesOf(earlier), valuesOf(service))
     return keys.length === 0 ? [] : [{ service: service.name, now: keys.filter((key) => atOnce.has(key)), nextBoot: keys.filter((key) => !atOnce.has(key)) }]
   })
+  const topKeys = [...new Set(differing(topOf(before), topOf(after)).map((key) => (isAccess(key) && isOff(before) !== isOff(after) ? 'log.access' : key)))]
   return {
     added: [...next.keys()].filter((name) => !old.has(name)),
     removed: [...old.keys()].filter((name) => !next.has(name)),
     changed,
-    nextStart: differing(topOf(before), topOf(after)),
+    now: topKeys.filter((key) => !atNextStart.has(key)),
+    nextStart: topKeys.filter((key) => atNextStart.has(key)),
   }
+}
+
+function isAccess(key: string): boolean {
+  return key === 'log.access' || key.startsWith('log.access.')
+}
+
+function isOff({ front }: Config): boolean {
+  return front.access === null
 }
 
 function differing(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {

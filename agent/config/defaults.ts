@@ -6,7 +6,7 @@ export const defaults = Object.freeze({
   listen: '127.0.0.1:8080',
   workers: 1,
   trustProxy: false,
-  limits: Object.freeze({ idle: '75s' }),
+  limits: Object.freeze({ idle: '75s', head: '30s', bodyStall: '5m', bodyRate: null, bodySize: null, readStall: '5m', firstByte: null, connections: null }),
   log: Object.freeze({ level: 'info', access: false } as const),
   /** Of `log.access`, where it is on. */
   access: Object.freeze({ sample: 1, query: false, file: null, size: '64MiB', keep: 3 }),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isLoopbackAddress } from '../metrics/listener.ts'
 import { defaults } from './defaults.ts'
-import { group, noNul, pathText, text, whole, yesOrNo } from './kinds.ts'
+import { duration, group, noNul, pathText, text, whole, yesOrNo } from './kinds.ts'
 import { parseSize } from './sizes.ts'
 import { parseListen } from './units.ts'
 
@@ -30,6 +30,19 @@ const accessGroup = z.strictObject(
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'true, false or an object, { "sample": 0.1 }' : undefined) },
 )
+
+const limits = {
+  idle: duration('A keep-alive connection of a client without a request is closed after this.').prefault(defaults.limits.idle),
+  head: duration('The head of a request must be there within this (408).', 1_000).prefault(defaults.limits.head),
+  bodyStall: duration('A request of whose body nothing comes for so long is ended (408); null: never.').nullable().prefault(defaults.limits.bodyStall),
+  bodyRate: size('So much a second a body must bring at least, on average over 30 seconds (408).', 1, 2 ** 40).nullable().prefault(defaults.limits.bodyRate),
+  bodySize: size('The largest body of a request that is taken (413).', 1, 2 ** 50).nullable().prefault(defaults.limits.bodySize),
+  readStall: duration('A client that takes nothing of its reply for so long is disconnected; null: never.').nullable().prefault(defaults.limits.readStall),
+  firstByte: duration('A release must begin its reply within this (504); null: it may take as long as it takes.').nullable().prefault(defaults.limits.firstByte),
+  connections: whole(1, 1_000_000, 'Clients connected at a time, over all workers; one more gets 503. Without it: what the limit of open files allows.').nullable().prefault(defaults.limits.connections),
+}
+
+export const limitsKey = group(limits, 'Limits of the public port. A reload takes them up.')
 
 export const accessKey = z
   .union([z.boolean(), accessGroup], { error: 'true, false or an object such as { "sample": 0.1 } (with the keys sample, query, file, size, keep)' })

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { accessKey, metricsKey } from './front-schema.ts'
+import { accessKey, limitsKey, metricsKey } from './front-schema.ts'
 import { defaults } from './defaults.ts'
-import { duration, group, oneOf, whole, yesOrNo } from './kinds.ts'
+import { group, oneOf, whole, yesOrNo } from './kinds.ts'
 import { hostPattern, pathPrefix } from './match-schema.ts'
 import { serviceKeys } from './service-schema.ts'
 import { parseListen } from './units.ts'
@@ -10,10 +10,6 @@ import { parseListen } from './units.ts'
  * What gracer.json may contain. Each message says only what was expected: problems.ts puts the path before it and
  * what came behind it. The defaults stand in defaults.ts; the JSON schema in docs/ is generated from this.
  */
-
-const limits = {
-  idle: duration('A keep-alive connection of a client without a request is closed after this.').prefault(defaults.limits.idle),
-}
 
 const log = {
   level: oneOf(['debug', 'info', 'warn', 'error'], 'What gracer itself logs.').prefault(defaults.log.level),
@@ -34,7 +30,7 @@ const top = {
     .prefault(defaults.listen),
   workers: whole(1, 64, 'Processes that forward requests.').prefault(defaults.workers),
   trustProxy: yesOrNo('Whether X-Forwarded-* of whoever connects are believed.').prefault(defaults.trustProxy),
-  limits: group(limits, 'Limits of the public port.'),
+  limits: limitsKey,
   log: group(log, 'What is logged.'),
   metrics: metricsKey,
 }

@@ -253,7 +253,7 @@ export interface ReleaseTraffic {
   readonly retried: number
   readonly clientGone: number
   /** Connections it did not take, that it closed without a byte of a reply, and replies that could not be passed on or broke off. */
-  readonly failures: { readonly dial: number; readonly reset: number; readonly badReply: number }
+  readonly failures: { readonly dial: number; readonly reset: number; readonly slow: number; readonly badReply: number }
   /** Over the connections to it, heads included. */
   readonly bytes: { readonly toRelease: number; readonly fromRelease: number }
 }

@@ -113,7 +113,7 @@ export class Dev {
       picker: this.#picker,
       serviceFor: () => devService,
       trustProxy: config.front.trustProxy,
-      idleMs: config.front.idleMs,
+      limits: config.front.limits,
       log: () => {},
       rewriter: new DevRewriter({ keyOf: (release) => this.#keyOf(release), stylesheets: this.#stylesheets, inject: this.#options.inject, notice: (text) => this.#voice.notice(text) }),
       own: (path) => this.#stream.answerTo(path),

@@ -12,6 +12,8 @@ export interface MetricsListenerOptions {
 export interface MetricsListener {
   /** Where it listens; null: the port is taken, and it is tried again. */
   readonly address: { readonly host: string; readonly port: number } | null
+  /** Why not, where it does not listen. */
+  readonly problem: string | null
   close(): Promise<void>
 }
 
@@ -37,8 +39,10 @@ export async function listenForMetrics(options: MetricsListenerOptions): Promise
   let retry: NodeJS.Timeout | null = null
   let closed = false
   let told = false
+  let problem: string | null = null
   const begin = async (): Promise<void> => {
     const failure = await listenOn(server, listen)
+    problem = failure === null ? null : failure.message
     if (failure === null) {
       const at = server.address()
       log('info', 'metrics.listening', { host: listen.host, port: typeof at === 'object' ? at?.port : listen.port })
@@ -53,6 +57,9 @@ export async function listenForMetrics(options: MetricsListenerOptions): Promise
     get address() {
       const at = server.address()
       return typeof at === 'object' && at !== null ? { host: at.address, port: at.port } : null
+    },
+    get problem() {
+      return problem
     },
     async close() {
       closed = true

@@ -78,8 +78,8 @@ function addReleases(out: Exposition, { figures, services }: MetricsInput): void
   out.counter('gracer_cut_total', 'Requests that a drain deadline ended; they count as lost too.', each((one) => one.cut))
   out.counter('gracer_retries_total', 'Requests that were sent, got no byte of a reply, and were sent again.', each((one) => one.retried))
   out.counter('gracer_client_gone_total', 'Requests whose client went away first.', each((one) => one.clientGone))
-  out.counter('gracer_upstream_failures_total', 'What the release did wrong: took no connection (dial), closed it without a byte (reset), gave no reply that could be passed on or half of one (bad-reply).',
-    shown.flatMap((one): Sample[] => [[{ ...labels(one), reason: 'dial' }, one.dialFailed], [{ ...labels(one), reason: 'reset' }, one.reset], [{ ...labels(one), reason: 'bad-reply' }, one.badReply]]))
+  out.counter('gracer_upstream_failures_total', 'What the release did wrong: took no connection (dial), closed it without a byte (reset), did not begin its reply in time (slow), gave no reply that could be passed on or half of one (bad-reply).',
+    shown.flatMap((one): Sample[] => [[{ ...labels(one), reason: 'dial' }, one.dialFailed], [{ ...labels(one), reason: 'reset' }, one.reset], [{ ...labels(one), reason: 'slow' }, one.slow], [{ ...labels(one), reason: 'bad-reply' }, one.badReply]]))
   out.counter('gracer_bytes_total', 'Over the connections to the release, heads included.',
     shown.flatMap((one): Sample[] => [[{ ...labels(one), direction: 'to-release' }, one.bytesToRelease], [{ ...labels(one), direction: 'from-release' }, one.bytesFromRelease]]))
   out.histogram('gracer_request_duration_seconds', 'From the pick until the whole reply is with the kernel; complete replies, no streams and no WebSockets.', shown.map((one) => sampleOf(labels(one), one.total)))

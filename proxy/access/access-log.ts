@@ -62,19 +62,26 @@ export class AccessLog {
     else this.#timer ??= setTimeout(() => this.#flush(), gatherMs)
   }
 
-  /** Writes what has gathered, at the worker's end; a file that takes nothing now gets nothing. */
+  /** Writes what has gathered and closes the file, at the worker's end or before another log; a file that takes nothing now gets nothing. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
     clearInterval(this.#looking)
     if (this.#timer !== null) clearTimeout(this.#timer)
-    if (this.#fd === null || this.#gathered.length === 0) return
+    const fd = this.#fd
+    if (fd === null) {
+      if (this.#gathered.length > 0) this.#options.dropped('', this.#gathered.length)
+      return
+    }
     try {
       // What is under way in a thread of its own goes first or after: both are whole lines.
-      writeSync(this.#fd, this.#take())
+      if (this.#gathered.length > 0) writeSync(fd, this.#take())
     } catch {
       // As good as it gets.
     }
+    // Its number must not be anybody else's while a thread still writes to it.
+    if (this.#writing && this.#stale === null) this.#stale = fd
+    else close(fd, () => {})
   }
 
   #flush(): void {

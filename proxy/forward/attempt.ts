@@ -9,6 +9,7 @@ import { sendHandshake, switchedHead, switchFault } from './handshake.ts'
 import { sendRequest } from './http-lane.ts'
 import { replyHead } from './reply-fields.ts'
 import { Reply, type ReplyOwner } from './response.ts'
+import { sentBytes } from './sent-bytes.ts'
 import { trailerFields } from './trailers.ts'
 import { Tunnel } from './tunnel.ts'
 import type { Upstream } from './upstream-pool.ts'
@@ -17,6 +18,12 @@ import type { Upstream } from './upstream-pool.ts'
 export interface AttemptOwner {
   /** No connection: nothing was sent. */
   dialFailed(error: Error): void
+  /** No connection, and not the release's fault: nothing was sent. */
+  noDescriptors(error: Error): void
+  /** The client's body turned out to be larger than is taken. */
+  bodyTooLarge(): void
+  /** The release has not begun its reply in time. */
+  firstByteOverdue(): void
   /** The release closed the connection without a byte of a reply. */
   unanswered(error: Error): void
   /** The reply cannot be passed on, and nothing of it was. */
@@ -32,6 +39,9 @@ export interface AttemptOwner {
   /** The last deadline has passed. */
   cut(): void
 }
+
+/** Why a dial failed that no other release would change. */
+const ownTrouble: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
 
 /** Interim replies (1xx) before the reply itself. */
 const maxInterim = 16
@@ -62,6 +72,9 @@ export class Attempt implements UpstreamListener, ReplyOwner {
   #request: ClientRequest | null = null
   #reply: Reply | null = null
   #tunnel: Tunnel | null = null
+  /** What the release had taken of the request when it was looked at last, and since when its reply is waited for. */
+  #askedBytes = -1
+  #askedAt = 0
 
   constructor(house: ExchangeHouse, client: ClientSide, visit: Visit, owner: AttemptOwner) {
     this.#house = house
@@ -98,6 +111,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     this.#giveUpDial = dial(target, (error, socket) => {
       this.#giveUpDial = null
       if (error === null) this.#send(this.#house.pool.adopt(socket, release))
+      else if (ownTrouble.has((error as NodeJS.ErrnoException).code ?? '')) this.#owner.noDescriptors(error)
       else {
         this.visit.failed('dial')
         this.#owner.dialFailed(error)
@@ -121,6 +135,22 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     // the rest of a body that the release did not wait for.
     const request = this.#request
     if (request !== null && (how !== 'complete' || !request.writableFinished)) request.destroy()
+  }
+
+  /** For the first byte: time in which the client is waited for, or in which the release takes more of the request, does not count. */
+  look(now: number, firstByteMs: number | null): void {
+    const upstream = this.#upstream
+    if (firstByteMs === null || this.#over || this.#reply !== null || upstream === null) return
+    const { req, seen } = this.#client
+    const asked = sentBytes(upstream.socket)
+    const awaitsClient = seen.body !== 'none' && !req.complete && req.readableFlowing === true
+    if (asked !== this.#askedBytes || awaitsClient) {
+      this.#askedBytes = asked
+      this.#askedAt = now
+    } else if (now - this.#askedAt >= firstByteMs) {
+      this.visit.failed('slow')
+      this.#owner.firstByteOverdue()
+    }
   }
 
   onEarly(_request: ClientRequest, information: InformationEvent): void {
@@ -244,6 +274,22 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     fields.push('Set-Cookie', setVisit(assigned.canary.secret, assigned.newVisit, isSecure))
   }
 
+  /** Of a body that does not say how long it is. */
+  #countBody(): void {
+    const { bodyBytes } = this.#house.limits()
+    if (bodyBytes === null) return
+    const { req } = this.#client
+    let bytes = 0
+    const count = (chunk: Buffer): void => {
+      bytes += chunk.length
+      if (bytes <= bodyBytes) return
+      req.off('data', count)
+      if (!this.#over) this.#owner.bodyTooLarge()
+    }
+    // Not `on`, which would set it flowing.
+    req.prependListener('data', count)
+  }
+
   #send(upstream: Upstream): void {
     const { req, res, seen, fields, early } = this.#client
     this.#upstream = upstream
@@ -260,6 +306,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     // its body for the release's word would wait for ever.
     setImmediate(() => { if (!request.headersSent && !request.destroyed) request.flushHeaders() })
     if (seen.body === 'length') return
+    this.#countBody()
     // The body is piped, and the pipe ends the request: trailers must be there just before.
     req.prependOnceListener('end', () => {
       const trailers = trailerFields(req.rawTrailers)

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net'
 import { newMemo, type VisitorMemo } from '../canary/visitor.ts'
+import type { FrontLimits } from '../front-settings.ts'
 import { closeGently } from './gentle-close.ts'
+import { sentBytes } from './sent-bytes.ts'
 
 /** One request on a client's connection, as its connection sees it. */
 export interface Occupant {
@@ -12,6 +14,10 @@ export interface Occupant {
   inputBroken(): boolean
   /** We destroyed the connection: for the sake of another request on it, or because everything must go. */
   connectionDestroyed(how: 'lost' | 'cut'): void
+  /** The client takes nothing of what waits for it; `clientGone` follows. */
+  clientStalled(): void
+  /** Has it, or its release, been waited for too long? Called every so often; `now`: performance.now(). */
+  look(now: number, limits: FrontLimits): void
 }
 
 const connections = new WeakMap<Socket, ClientConnection>()
@@ -27,6 +33,9 @@ export class ClientConnection {
   #closing = false
   #lastWords: string | null = null
   #visitor: VisitorMemo | null = null
+  /** What the client had taken when it was looked at last, and since when that has not changed. */
+  #taken = -1
+  #takenAt = 0
 
   constructor(socket: Socket) {
     this.socket = socket
@@ -103,6 +112,31 @@ export class ClientConnection {
     }
     this.#lastWords = words
     if (this.#occupants.length === 0) this.#sayLastWords()
+  }
+
+  /** The rest of the last request is not read any more: `words` are its reply, unless one has begun. */
+  breakOff(words: string): void {
+    this.#closing = true
+    if (this.#occupants.pop()?.inputBroken() !== true) return void this.socket.destroy()
+    this.#lastWords = words
+    if (this.#occupants.length === 0) this.#sayLastWords()
+  }
+
+  /** Looks after what its client is given, and what is expected of it; called every so often. */
+  look(now: number, limits: FrontLimits): void {
+    const { socket } = this
+    if (this.#occupants.length === 0) return
+    if (socket.writableLength === 0 || limits.readStallMs === null) this.#taken = -1
+    else if (sentBytes(socket) !== this.#taken) {
+      this.#taken = sentBytes(socket)
+      this.#takenAt = now
+    } else if (now - this.#takenAt >= limits.readStallMs) {
+      for (const occupant of this.#occupants) occupant.clientStalled()
+      // A plain close would leave what the client does not take in the kernel, for minutes.
+      socket.resetAndDestroy()
+      return
+    }
+    for (const occupant of [...this.#occupants]) occupant.look(now, limits)
   }
 
   /** Destroys it; whoever else is on it is told. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessRecord } from '../access/access-line.ts'
+import type { FrontLimits } from '../front-settings.ts'
 import type { Picker } from '../visit.ts'
 import type { ClientConnection } from './client-connection.ts'
 import type { EarlyBytes } from './early-bytes.ts'
@@ -22,6 +23,7 @@ export interface ExchangeHouse {
   readonly pool: UpstreamPool
   readonly log: Log
   readonly draining: () => boolean
+  readonly limits: () => FrontLimits
   /** The front answers by itself; service '': it could not be said which. */
   readonly refused: (service: string, code: string) => void
   /** null: no access log, and nothing is measured for one. */

@@ -3,13 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessEnd } from '../access/access-line.ts'
 import { addressForLog } from '../access/address-for-log.ts'
 import { Visitor, type HasVisitor } from '../canary/visitor.ts'
+import type { FrontLimits } from '../front-settings.ts'
 import { numberOfKey, type ReleaseId } from '../release-key.ts'
 import type { PendingPick, Visit, VisitEnd } from '../visit.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
+import { BodyProgress } from './body-progress.ts'
 import type { ClientConnection, Occupant } from './client-connection.ts'
 import type { EarlyBytes } from './early-bytes.ts'
 import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
-import { writeRefusal, type FrontReply } from './refusal.ts'
+import { rawRefusal, writeRefusal, type FrontReply } from './refusal.ts'
 import type { Rejected, Understood } from './request-checks.ts'
 import { isNearby, plainAddress } from './forwarded.ts'
 import { clientAddress, requestFields, type Origin } from './request-fields.ts'
@@ -48,6 +50,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   #attempt: Attempt | null = null
   #origin: Origin | null = null
   #visitor: Visitor | null = null
+  #body: BodyProgress | null = null
 
   /** `early`: what the client sends before its handshake is answered; null for everything but a WebSocket handshake. */
   constructor(house: ExchangeHouse, connection: ClientConnection, req: IncomingMessage, res: ServerResponse, early: EarlyBytes | null) {
@@ -129,6 +132,42 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
 
   connectionDestroyed(how: 'lost' | 'cut'): void {
     this.#abandon(how)
+  }
+
+  clientStalled(): void {
+    this.#code = 'client-stalled'
+    this.#house.refused(this.#service, this.#code)
+    this.#house.log('info', 'forward.client-stalled', this.#facts('the client takes nothing of its reply'))
+  }
+
+  look(now: number, limits: FrontLimits): void {
+    const attempt = this.#attempt
+    if (this.#over || attempt === null || attempt.tunnelled) return
+    // Once a reply is under way, both may talk at leisure.
+    if (!this.received && !this.#res.headersSent) {
+      const { bytesRead } = this.#connection.socket
+      if (this.#body === null) this.#body = new BodyProgress(now, bytesRead)
+      else if (this.#req.readableFlowing !== true) this.#body.heldUp(now, bytesRead)
+      else if (this.#body.isTooSlow(now, bytesRead, limits)) return this.#breakOff(bodyTooSlow)
+    }
+    attempt.look(now, limits.firstByteMs)
+  }
+
+  bodyTooLarge(): void {
+    this.#breakOff(bodyTooLarge)
+  }
+
+  firstByteOverdue(): void {
+    this.#house.log('warn', 'forward.first-byte', this.#facts('no reply within limits.firstByte'))
+    this.#lose({ status: 504, code: 'first-byte', reason: 'The release did not begin its reply in time.' })
+  }
+
+  noDescriptors(error: Error): void {
+    this.#house.log('error', 'forward.no-descriptors', this.#facts(error.message))
+    this.#attempt?.end('not-sent')
+    this.#attempt = null
+    this.#house.refused(this.#service, 'no-descriptors')
+    this.#refuse({ status: 503, code: 'no-descriptors', reason: 'This server has no connection left to its release.', retryAfterSeconds: 1 }, false)
   }
 
   dialFailed(error: Error): void {
@@ -243,6 +282,15 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     if (!this.#res.shouldKeepAlive) this.#connection.close()
   }
 
+  /** The client's own doing: nothing is lost. What still comes of its body is thrown away. */
+  #breakOff(reply: FrontReply): void {
+    this.#code = reply.code
+    this.#house.refused(this.#service, reply.code)
+    this.#connection.breakOff(rawRefusal(reply, this.#requestId ?? randomUUID()))
+    this.#req.unpipe()
+    this.#req.resume()
+  }
+
   /** All of the reply has been handed to the kernel. */
   #finished(): void {
     if (this.#over) return
@@ -304,6 +352,9 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     return { service: this.#service, release: release === undefined ? undefined : numberOfKey(release), method: this.#req.method, requestId: this.#requestId, error }
   }
 }
+
+export const bodyTooLarge: FrontReply = Object.freeze({ status: 413, code: 'body-too-large', reason: 'The body of the request is larger than this server takes.' })
+const bodyTooSlow: FrontReply = Object.freeze({ status: 408, code: 'body-too-slow', reason: 'The body of the request took too long to arrive.' })
 
 function withoutQuery(target: string): string {
   const at = target.indexOf('?')

@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
+import { defaultLimits, type FrontLimits } from '../front-settings.ts'
 import type { ReleaseId } from '../table.ts'
 import type { Picker } from '../visit.ts'
+import { descriptorLimit, mostClients, TurnedAway } from './admission.ts'
 import { replyToBadInput } from './bad-input.ts'
 import { ClientConnection } from './client-connection.ts'
 import { EarlyBytes } from './early-bytes.ts'
-import { Exchange } from './exchange.ts'
+import { bodyTooLarge, Exchange } from './exchange.ts'
 import type { AccessSink, ExchangeHouse, Log } from './exchange-house.ts'
 import { isNearby, plainAddress } from './forwarded.ts'
 import { FrontRequest } from './front-request.ts'
 import { closeGently } from './gentle-close.ts'
 import { rawRefusal, type FrontReply } from './refusal.ts'
-import { checkHandshake, checkRequest } from './request-checks.ts'
+import { checkHandshake, checkRequest, declaredLength } from './request-checks.ts'
 import type { ReplyRewriter } from './rewrite.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
@@ -22,13 +24,15 @@ export interface FrontOptions {
   readonly serviceFor: (host: string, path: string) => string | null
   /** Whether what the connecting peer says about others is believed. Asked for each request. */
   readonly trustProxy: boolean | (() => boolean)
-  /** How long a client's connection may be idle between two requests, in milliseconds. */
-  readonly idleMs: number
+  /** Absent, or in part: the default ones. */
+  readonly limits?: Partial<FrontLimits>
+  /** Each takes its share of `limits.connections`; default 1. */
+  readonly workers?: number
   readonly log: Log
   /** The front answers a request by itself, with this code; service '': it could not be said which. */
   readonly refused?: (service: string, code: string) => void
-  /** Gets the line of each request; absent: no access log. */
-  readonly access?: AccessSink | null
+  /** Gets the line of each request; absent: no access log. Asked for each request, where it is a function. */
+  readonly access?: AccessSink | null | (() => AccessSink | null)
   /** Changes replies on their way. Absent: they pass as they are, at no cost. */
   readonly rewriter?: ReplyRewriter
   /** Paths that the front's owner answers: asked with the path (without the query); null: goes to a release. */
@@ -53,23 +57,33 @@ export interface Front {
   drain(): void
   /** Resolves when it has stopped accepting and the last client's connection is closed. */
   readonly drained: Promise<void>
+  /** Holds from now on, for connections that are open too. */
+  setLimits(limits: FrontLimits): void
   /** Clients' connections that are open, WebSockets included. */
   connections(): number
   /** Ends everything at once; requests in flight end as cut. */
   destroy(): void
 }
 
-/** The head of a request must be there within this; milliseconds. */
-const headMs = 30_000
+/** How often Node looks for heads that are late; milliseconds. */
 const checkMs = 1_000
+/** How often all other limits are looked after, at least and at most; milliseconds. */
+const soonestLookMs = 50
+const latestLookMs = 1_000
 
 /** Everything between a client's connection and the release that the picker chooses. */
 export function createFront(options: FrontOptions): Front {
-  const { picker, serviceFor, trustProxy, idleMs, log, refused = () => {}, access = null } = options
+  const { picker, serviceFor, trustProxy, log, refused = () => {}, access = null } = options
   const connections = new Set<ClientConnection>()
   const pool = new UpstreamPool()
   const own = options.own ?? null
   const trusts = typeof trustProxy === 'function' ? trustProxy : () => trustProxy
+  const accessNow = typeof access === 'function' ? access : () => access
+  const turnedAway = new TurnedAway()
+  const descriptors = descriptorLimit()
+  let limits: FrontLimits = { ...defaultLimits, ...options.limits }
+  let most = Infinity
+  let looking: NodeJS.Timeout | null = null
   let draining = false
   let claimSaid = false
 
@@ -78,8 +92,9 @@ export function createFront(options: FrontOptions): Front {
     pool,
     log,
     draining: () => draining,
+    limits: () => limits,
     refused,
-    access,
+    get access() { return accessNow() },
     rewriter: options.rewriter ?? null,
     claimed: (peer) => {
       if (claimSaid || !isNearby(peer)) return
@@ -96,14 +111,19 @@ export function createFront(options: FrontOptions): Front {
     insecureHTTPParser: false, // also where NODE_OPTIONS says otherwise
     requireHostHeader: false, // checked here, with a reply that says so
     noDelay: true,
-    headersTimeout: headMs,
-    // An upload may take as long as it takes: what bounds it is the drain of the release it goes to.
+    headersTimeout: limits.headMs,
+    // An upload may take as long as it takes, so long as it goes on.
     requestTimeout: 0,
-    keepAliveTimeout: idleMs,
+    keepAliveTimeout: limits.idleMs,
     connectionsCheckingInterval: checkMs,
   })
 
   server.on('connection', (socket: Socket) => {
+    if (connections.size >= most) {
+      refused('', 'too-many-connections')
+      turnedAway.turnAway(socket, randomUUID())
+      return
+    }
     const connection = new ClientConnection(socket)
     connections.add(connection)
     socket.on('close', () => connections.delete(connection))
@@ -161,6 +181,10 @@ export function createFront(options: FrontOptions): Front {
     }
     const query = seen.target.indexOf('?')
     const path = query === -1 ? seen.target : seen.target.slice(0, query)
+    if (limits.bodyBytes !== null && declaredLength(req) > limits.bodyBytes) {
+      exchange.refuse(bodyTooLarge, seen)
+      return
+    }
     const answer = own === null ? null : own(path)
     if (answer !== null) {
       exchange.answer(answer, seen)
@@ -185,13 +209,31 @@ export function createFront(options: FrontOptions): Front {
   /** What no parser could read has no more to tell than this. */
   function unread({ status, code }: FrontReply, socket: Socket): void {
     refused('', code)
-    if (access?.wants({ status, end: 'complete' }) !== true) return
-    access.write({
+    const sink = accessNow()
+    if (sink?.wants({ status, end: 'complete' }) !== true) return
+    sink.write({
       service: '', release: null, status, end: 'complete', method: '', target: null, host: null, client: plainAddress(socket.remoteAddress), forwardedFor: null, requestId: null,
       bytesIn: 0, bytesOut: 0, waitMs: null, firstByteMs: null, upstreamMs: null, totalMs: 0, retry: 0, upgraded: false, code,
     })
   }
 
+  function setLimits(next: FrontLimits): void {
+    limits = next
+    server.headersTimeout = next.headMs
+    server.keepAliveTimeout = next.idleMs
+    most = mostClients(next.connections, options.workers ?? 1, descriptors)
+    const [body, read, firstByte] = [next.bodyStallMs, next.readStallMs, next.firstByteMs].map((ms) => (ms ?? Infinity) / 4) as [number, number, number]
+    if (looking !== null) clearInterval(looking)
+    looking = setInterval(look, Math.max(soonestLookMs, Math.min(latestLookMs, body, read, firstByte)))
+    looking.unref()
+  }
+
+  function look(): void {
+    const now = performance.now()
+    for (const connection of connections) if (connection.busy) connection.look(now, limits)
+  }
+
+  setLimits(limits)
   const drained = new Promise<void>((resolve) => server.once('close', resolve))
 
   return {
@@ -206,9 +248,11 @@ export function createFront(options: FrontOptions): Front {
       NetServer.prototype.close.call(server)
     },
     drained,
+    setLimits,
     connections: () => connections.size,
     destroy: () => {
       draining = true
+      if (looking !== null) clearInterval(looking)
       for (const connection of connections) connection.destroy('cut')
       pool.destroy()
       server.close()

@@ -35,7 +35,11 @@ export function writeRefusal(req: IncomingMessage, res: ServerResponse, reply: F
 export function rawRefusal(reply: FrontReply, requestId: string): string {
   const { type, text } = refusalBody(reply, requestId, false)
   return `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ''}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n`
-    + `Cache-Control: no-store\r\nConnection: close\r\n\r\n${text}`
+    + `Cache-Control: no-store\r\n${retryAfter(reply)}Connection: close\r\n\r\n${text}`
+}
+
+function retryAfter({ retryAfterSeconds }: FrontReply): string {
+  return retryAfterSeconds === undefined || retryAfterSeconds === null ? '' : `Retry-After: ${retryAfterSeconds}\r\n`
 }
 
 function refusalBody(reply: FrontReply, requestId: string, json: boolean): { type: string; text: string } {

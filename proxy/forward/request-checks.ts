@@ -116,6 +116,11 @@ export function checkRequest(req: IncomingMessage): Understood | Rejected {
   }
 }
 
+/** What the Content-Length of a checked request says; 0 where it has none. */
+export function declaredLength(req: IncomingMessage): number {
+  return Number(req.headers['content-length'] ?? 0)
+}
+
 /** Checks what makes a request with `Upgrade: websocket` a handshake (RFC 6455 4.2.1); null: it is one. */
 export function checkHandshake(req: IncomingMessage): Rejected | null {
   let keys = 0

@@ -1,3 +1,4 @@
+import type { FrontSettings } from '../front-settings.ts'
 import type { ToWorker } from '../messages.ts'
 import { movesTraffic, routeOf, withRoute, withServices, type ProposedRoute, type ServiceName, type ServicePlace, type Table } from '../table.ts'
 
@@ -10,7 +11,7 @@ export type CommitterInput =
   /** `safe`: where the service's requests go should the agent die while this route is committed; null: they stay. */
   | { readonly type: 'route'; readonly epoch: number; readonly request: number; readonly route: ProposedRoute; readonly safe?: ProposedRoute | null }
   /** Which services there are, and what they answer to. It moves no request from one release to another of a service. */
-  | { readonly type: 'services'; readonly epoch: number; readonly request: number; readonly places: readonly ServicePlace[] }
+  | { readonly type: 'services'; readonly epoch: number; readonly request: number; readonly places: readonly ServicePlace[]; readonly front?: FrontSettings | undefined }
   /** The agent judges that what is on trial must go, and has not come to write that down yet: the safe route, at once. */
   | { readonly type: 'go-safe'; readonly epoch: number; readonly service: ServiceName }
   | { readonly type: 'worker-started'; readonly worker: WorkerId }
@@ -37,7 +38,7 @@ export const noRequest = -1
 
 type Change =
   | { readonly kind: 'route'; readonly route: ProposedRoute; readonly safe: ProposedRoute | null }
-  | { readonly kind: 'services'; readonly places: readonly ServicePlace[] }
+  | { readonly kind: 'services'; readonly places: readonly ServicePlace[]; readonly front: FrontSettings | undefined }
 
 interface Flip {
   readonly id: number
@@ -230,7 +231,7 @@ export class Committer {
         this.#hurried.delete(change.route.service)
       } else this.#safe.set(change.route.service, change.safe)
     } else {
-      this.table = withServices(this.table, this.epoch, change.places)
+      this.table = withServices(this.table, this.epoch, change.places, change.front)
       for (const service of this.#safe.keys()) if (routeOf(this.table, service) === undefined) this.#safe.delete(service)
     }
     effects.push({ do: 'write-table', table: this.table })
@@ -284,5 +285,5 @@ export class Committer {
 }
 
 function changeOf(input: Extract<CommitterInput, { type: 'route' | 'services' }>): Change {
-  return input.type === 'services' ? { kind: 'services', places: input.places } : { kind: 'route', route: input.route, safe: input.safe ?? null }
+  return input.type === 'services' ? { kind: 'services', places: input.places, front: input.front } : { kind: 'route', route: input.route, safe: input.safe ?? null }
 }

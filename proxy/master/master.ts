@@ -218,7 +218,7 @@ export class Master {
         this.#commit({ type: 'go-safe', epoch: message.epoch, service: message.service })
         break
       case 'services':
-        this.#commit({ type: 'services', epoch: message.epoch, request: message.request, places: message.places })
+        this.#commit({ type: 'services', epoch: message.epoch, request: message.request, places: message.places, front: message.front })
         break
       case 'spawn':
         if (message.epoch !== this.#committer.epoch || this.#shutdown.begun) break

@@ -259,6 +259,7 @@ export class LedgerVisit implements Visit {
     const { figures } = this
     if (how === 'dial') figures.dialFailed += 1
     else if (how === 'reset') figures.reset += 1
+    else if (how === 'slow') figures.slow += 1
     else figures.badReply += 1
     this.#ledger.version += 1
   }

@@ -12,6 +12,7 @@ import { WaitingPicker } from './picker.ts'
 import { PublicSocket } from './public-socket.ts'
 import { WorkerRoutes } from './routes.ts'
 import { ServiceFinder } from './service-for.ts'
+import { Serving } from './serving.ts'
 import type { WorkerStart } from './start.ts'
 import { say, Worker } from './worker.ts'
 
@@ -40,22 +41,27 @@ const picker = new WaitingPicker({
     say({ type: 'fell-back', service, release, number, error: 'connection refused' })
   },
 })
-const access = start.access === null ? null : new AccessLog({
-  ...start.access,
-  dropped(service, lines) {
-    ledger.waits(service).accessDropped += lines
-    ledger.version += 1
-  },
-  log: (event, fields) => log.warn(event, fields),
+const serving = new Serving({
+  first: start,
+  open: (settings) => new AccessLog({
+    ...settings,
+    dropped(service, lines) {
+      ledger.waits(service).accessDropped += lines
+      ledger.version += 1
+    },
+    log: (event, fields) => log.warn(event, fields),
+  }),
+  setLimits: (limits) => front.setLimits(limits),
 })
 const finder = new ServiceFinder()
 const front = createFront({
   picker,
   serviceFor: (host, path) => finder.find(routes.table, host, path),
-  trustProxy: start.trustProxy,
-  idleMs: start.idleMs,
+  trustProxy: () => serving.trustProxy,
+  limits: start.limits,
+  workers: start.workers,
   refused: (service, code) => ledger.refused(service, code),
-  access,
+  access: () => serving.access,
   log: (level, event, fields) => log[level](event, fields),
 })
 const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release, order) => worker.quiet(release, order) })
@@ -67,12 +73,15 @@ const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ na
     log.error('worker.listen-failed', { error: message })
     process.exit(1)
   },
+  troubled: (error) => log.error('worker.not-accepting', { error }, 'A connection could not be accepted.'),
 })
 const worker = new Worker({
-  routes, ledger, picker, evidence, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
+  routes, ledger, picker, evidence, drains, front, tableFile: start.tableFile, log,
+  idleMs: () => serving.limits.idleMs,
+  serve: (settings) => serving.apply(settings),
   listen: () => publicSocket.listen(),
   exit(code) {
-    access?.close()
+    serving.close()
     process.exit(code)
   },
 })

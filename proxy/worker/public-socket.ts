@@ -7,7 +7,11 @@ export interface PublicSocketOptions {
   readonly server: Server
   readonly listening: () => void
   readonly failed: (code: string, message: string) => void
+  /** A connection could not be accepted, for want of descriptors or memory: said at most every ten seconds. */
+  readonly troubled: (message: string) => void
 }
+
+const troubledMs = 10_000
 
 /**
  * The socket on which a worker accepts: inherited, or, for one that was started before the port was free, sent by the
@@ -18,6 +22,7 @@ export class PublicSocket {
   #socket: { readonly fd: number } | { readonly handle: unknown } | 'missing' | null
   #mayListen = false
   #began = false
+  #troubledAt = -Infinity
 
   /** `socket`: null where it is still to be sent. */
   constructor(socket: { readonly fd: number } | 'missing' | null, options: PublicSocketOptions) {
@@ -47,8 +52,22 @@ export class PublicSocket {
     this.#began = true
     const { server, listening, failed } = this.#options
     if (socket === 'missing') return failed('no-socket', 'no socket named "public" was passed down')
-    server.once('error', (error: NodeJS.ErrnoException) => failed(error.code ?? 'unknown', error.message))
-    if ('fd' in socket) server.listen({ fd: socket.fd, backlog }, listening)
-    else server.listen(socket.handle, backlog, listening)
+    const fail = (error: NodeJS.ErrnoException): void => failed(error.code ?? 'unknown', error.message)
+    const begun = (): void => {
+      server.off('error', fail)
+      // What goes wrong with one connection must not end all others: the next one may well be accepted.
+      server.on('error', (error) => this.#trouble(error))
+      listening()
+    }
+    server.once('error', fail)
+    if ('fd' in socket) server.listen({ fd: socket.fd, backlog }, begun)
+    else server.listen(socket.handle, backlog, begun)
+  }
+
+  #trouble(error: Error): void {
+    const now = performance.now()
+    if (now - this.#troubledAt < troubledMs) return
+    this.#troubledAt = now
+    this.#options.troubled(error.message)
   }
 }

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import { sendToParent } from '../channel.ts'
 import type { Front } from '../forward/front.ts'
+import type { FrontSettings } from '../front-settings.ts'
 import type { Log } from '../log.ts'
 import { protocolVersion, type DrainDeadlines, type DrainOrder, type FromWorker, type ToWorker } from '../messages.ts'
 import { readTable } from '../table-file.ts'
@@ -34,8 +35,10 @@ export interface WorkerParts {
   readonly drains: Drains
   readonly front: Front
   readonly tableFile: string
+  /** How the public port is served from now on, as a table says. */
+  readonly serve: (settings: FrontSettings) => void
   /** The keep-alive time of clients' connections. */
-  readonly idleMs: number
+  readonly idleMs: () => number
   readonly log: Log
   /** Begin to accept: called once, after the first table. */
   readonly listen: () => void
@@ -112,7 +115,7 @@ export class Worker {
     const { front, drains, ledger, picker } = this.#parts
     const drained = Math.max(deadlines.timeoutMs, deadlines.streamsMs, deadlines.upgradedMs + deadlines.spreadMs) + 2_000
     // Idle connections that keep their time are closed by it, and none with a request on its way by us.
-    const latest = (idleGraceMs === Infinity ? Math.max(drained, this.#parts.idleMs) : drained) + lastWordsMs
+    const latest = (idleGraceMs === Infinity ? Math.max(drained, this.#parts.idleMs()) : drained) + lastWordsMs
     this.#idleGraceMs = Math.min(this.#idleGraceMs, idleGraceMs)
     setTimeout(() => this.#end(), latest)
     if (idleGraceMs !== Infinity) picker.gracerEnds()
@@ -170,6 +173,7 @@ export class Worker {
 
   #tableChanged(): void {
     const { routes, front, drains, ledger, evidence } = this.#parts
+    if (routes.table.front !== undefined) this.#parts.serve(routes.table.front)
     const live = new Set(routes.table.routes.flatMap(servedBy))
     evidence.keep(new Set(routes.table.routes.flatMap((route) => route.canary?.target.release ?? [])))
     for (const release of live) {

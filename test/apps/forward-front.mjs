@@ -6,7 +6,7 @@ const visit = {
   becomes() {}, onCut() {}, answered() {}, failed() {}, moved() {}, end() {},
 }
 const picker = { pick(request) { request.picked(visit); return { cancel() {} } } }
-const front = createFront({ picker, serviceFor: () => 'default', trustProxy: false, idleMs: 75_000, log() {} })
+const front = createFront({ picker, serviceFor: () => 'default', trustProxy: false, log() {} })
 front.server.listen(0, '127.0.0.1', () => process.stdout.write(`${front.server.address().port}\n`))
 // The test goes away: so does this.
 process.stdin.on('end', () => process.exit()).resume()

@@ -2,6 +2,7 @@ import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { defaultLimits } from '../../proxy/front-settings.ts'
 import { canaryConfigDefault } from '../../agent/config/canary.ts'
 import { describeConfig } from '../../agent/config/describe.ts'
 import { configJsonSchema } from '../../agent/config/json-schema.ts'
@@ -32,7 +33,7 @@ it('gives the defaults of the design where there is no file', () => {
     base: cwd,
     listen: { host: '127.0.0.1', port: 8080 },
     workers: 1,
-    front: { trustProxy: false, idleMs: 75_000, access: null },
+    front: { trustProxy: false, limits: defaultLimits, access: null },
     log: { level: 'info' }, metrics: null,
     form: 'flat',
     services: [
@@ -50,7 +51,7 @@ it('gives the defaults of the design where there is no file', () => {
 it('reads every key of the flat form, with paths relative to the file', () => {
   const cwd = withConfig({
     $schema: './node_modules/gracer/docs/gracer.schema.json',
-    listen: '[::1]:9', workers: 3, trustProxy: true, limits: { idle: '5s' }, log: { level: 'debug', access: { sample: 0.5, file: 'a.log', size: '1MB' } }, metrics: { listen: 'localhost:9464' },
+    listen: '[::1]:9', workers: 3, trustProxy: true, limits: { idle: '5s', firstByte: '90s', bodySize: '1MiB', bodyStall: null }, log: { level: 'debug', access: { sample: 0.5, file: 'a.log', size: '1MB' } }, metrics: { listen: 'localhost:9464' },
     releases: './drops', command: ['node', 'x.mjs'], socket: 'port', env: { A: '1' }, envFile: 'my.env', keep: 2, settle: '1s',
     health: { path: '/up', host: 'shop.test:80', headers: { 'X-Probe': 'yes' }, expect: '204', interval: '1s', timeout: '3s', successes: 1, deadline: '2m' },
     drain: { timeout: '1s', streams: '0s', upgraded: '2s', spread: '0s', stop: '3s' }, bake: '0s', onCrashLoop: 'rollback',
@@ -59,7 +60,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   })
   writeFileSync(join(cwd, 'my.env'), 'B=2\n')
   const config = loadConfig({ cwd })
-  expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, idleMs: 5_000, access: { sample: 0.5, query: false, file: join(cwd, 'a.log'), maxBytes: 1_000_000, keep: 3 } }, log: { level: 'debug' }, metrics: { host: '127.0.0.1', port: 9_464 } })
+  expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, limits: { idleMs: 5_000, firstByteMs: 90_000, bodyBytes: 1_048_576, bodyStallMs: null, readStallMs: 300_000 }, access: { sample: 0.5, query: false, file: join(cwd, 'a.log'), maxBytes: 1_000_000, keep: 3 } }, log: { level: 'debug' }, metrics: { host: '127.0.0.1', port: 9_464 } })
   expect(only(config)).toEqual({
     name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, watch: null, settleMs: 1_000,
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },

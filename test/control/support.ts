@@ -60,7 +60,7 @@ export function handlers(own: Partial<ControlHandlers> = {}): ControlHandlers {
     orderCanary: (service) => ({ schema: 1, service, live: 'blue', message: 'as ordered', canary: null }),
     canaryToken: (service, wish) => ({ schema: 1, service, wish, until: '2026-11-20T10:00:00.000Z', header: 'gracer-release: x', cookie: 'gracer-release=x' }),
     down: () => {},
-    reload: () => Promise.resolve({ added: [], removed: [], changed: [], nextStart: [] }),
+    reload: () => Promise.resolve({ added: [], removed: [], changed: [], now: [], nextStart: [] }),
     upgrade: () => ({ state: 'none' }),
     upgradeReport: () => ({ state: 'none' }),
     ...own,

@@ -163,7 +163,7 @@ describe('http-proxy 1.18.1 is guarded', () => {
       const { createFront } = await import('../../proxy/forward/front.ts')
       const backend = await startBackend()
       const { FakePicker } = await import('./support.ts')
-      const front = createFront({ picker: new FakePicker(() => target(backend.port)), serviceFor: () => 's', trustProxy: false, idleMs: 1000, log: () => {} })
+      const front = createFront({ picker: new FakePicker(() => target(backend.port)), serviceFor: () => 's', trustProxy: false, limits: { idleMs: 1000 }, log: () => {} })
       front.server.listen(0, '127.0.0.1')
       await once(front.server, 'listening')
       const client = new RawClient((front.server.address() as { port: number }).port).send(get)

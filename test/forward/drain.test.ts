@@ -65,7 +65,7 @@ describe('drain', () => {
 
   test('an idle connection is closed with FIN after its keep-alive time, and a request that crosses it meets no reset', async () => {
     const backend = await startBackend()
-    const { front, port, picker } = await startFront(backend.port, { idleMs: 100 })
+    const { front, port, picker } = await startFront(backend.port, { limits: { idleMs: 100 } })
     const client = new RawClient(port, true).send(get)
     await client.sees('ok')
     front.drain()

@@ -149,7 +149,7 @@ export async function startFront(
   const picker = new FakePicker(typeof to === 'number' ? () => target(to) : to)
   const logs: LogLine[] = []
   const front = createFront({
-    picker, serviceFor: () => 'default', trustProxy: false, idleMs: 75_000,
+    picker, serviceFor: () => 'default', trustProxy: false,
     log: (level, event, fields) => logs.push({ level, event, fields }),
     ...options,
   })
