@@ -13,6 +13,7 @@ import { PublicSocket } from './public-socket.ts'
 import { WorkerRoutes } from './routes.ts'
 import { ServiceFinder } from './service-for.ts'
 import type { WorkerStart } from './start.ts'
+import { UserNotes } from './user-notes.ts'
 import { say, Worker } from './worker.ts'
 
 // The program that a master starts as its worker: composition only.
@@ -25,11 +26,13 @@ const sockets = takeUpSockets()
 const routes = new WorkerRoutes()
 const ledger = new Ledger((release) => worker.idle(release))
 const evidence = new Evidence({ send: (batch) => say({ type: 'evidence', ...batch }), nowMs: () => nowUs() / 1_000 })
+const users = new UserNotes({ send: (news) => say({ type: 'users', ...news }), nowMs: () => nowUs() / 1_000 })
 const fellBack = new Set<string>()
 const picker = new WaitingPicker({
   routes,
   ledger,
   evidence,
+  users,
   workers: start.workers,
   onFallback(service, release, number) {
     // Said once for each table: the agent needs to hear it, not to hear it of every request.
@@ -69,7 +72,7 @@ const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ na
   },
 })
 const worker = new Worker({
-  routes, ledger, picker, evidence, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
+  routes, ledger, picker, evidence, users, drains, front, tableFile: start.tableFile, idleMs: start.idleMs, log,
   listen: () => publicSocket.listen(),
   exit(code) {
     access?.close()
