@@ -1,5 +1,6 @@
 import { addHistogram, copyHistogram, emptyHistogram, type Histogram } from './histogram.ts'
 import type { ReleaseId, ServiceName } from './table.ts'
+import type { ServiceUsers } from './users/user-news.ts'
 
 /** What a worker counts of one release. All but the first three only grow (`requests`: but for those that are picked again). */
 export interface ReleaseFigures {
@@ -90,6 +91,8 @@ export interface ServiceFigures {
   readonly violations: number
   readonly lost: number
   readonly waits: WaitFigures
+  /** Absent: the master is of a version that does not count them. */
+  readonly users?: ServiceUsers
 }
 
 export function noFigures(service: ServiceName, release: ReleaseId): ReleaseFigures {

@@ -2,6 +2,7 @@ import type { UnitEvent } from './canary/unit-event.ts'
 import type { ProposedRoute, ReleaseId, ServiceName, ServicePlace, Table } from './table.ts'
 import type { FrontSettings } from './front-settings.ts'
 import type { ReleaseFigures, ServiceFigures, WorkerLedger } from './figures.ts'
+import type { UserNews } from './users/user-news.ts'
 
 /** Messages between master, workers and agent. All cross a process boundary as one JSON line each. */
 export const protocolVersion = 3
@@ -85,6 +86,8 @@ export type FromWorker =
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
   /** What the verdict on a canary is to know of its requests. `dropped`: what found no room since the last word. */
   | { readonly type: 'evidence'; readonly release: ReleaseId; readonly events: readonly UnitEvent[]; readonly dropped: number }
+  /** Who asked the live release since the last word, and who of them met an error. */
+  | ({ readonly type: 'users' } & UserNews)
   | { readonly type: 'alive' }
 
 export interface BackendInfo {

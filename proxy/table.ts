@@ -1,4 +1,4 @@
-import { raises, type CanaryRoute } from './canary/route.ts'
+import { raises, type CanaryKey, type CanaryRoute } from './canary/route.ts'
 import type { FrontSettings } from './front-settings.ts'
 import { matchesAll, type Match } from './match.ts'
 import type { ReleaseId } from './release-key.ts'
@@ -29,6 +29,8 @@ export interface RouteSettings {
   readonly pace?: number
   /** Answered by the release although it is paused, for a balancer in front that asks. */
   readonly healthPath?: string | null
+  /** What names a user, beside the client's address; null or absent: nothing does. */
+  readonly userKey?: CanaryKey | null
 }
 
 export type RouteState =

@@ -1,33 +1,15 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { GracerError } from '../../inherit/gracer-error.ts'
-import { formatPercent, formatStep, parsePercent, parseStep, type Step } from '../canary/step-text.ts'
+import { formatPercent, formatStep, parseStep, type Step } from '../canary/step-text.ts'
 import { canaryMetrics, type CanaryConfig } from './canary.ts'
 import { defaults } from './defaults.ts'
-import { duration, group, oneOf, whole } from './kinds.ts'
+import { duration, group, number, oneOf, percent, whole } from './kinds.ts'
 import { formatDuration } from './units.ts'
 
 /** The keys of `canary`; what they mean is in docs/canary.md. */
 
 const usual = defaults.canary
-
-function percent(description: string) {
-  const expected = 'a percentage with at most two decimals, as a string such as "1%"'
-  return z
-    .string({ error: expected })
-    .transform((written, context) => {
-      const share = parsePercent(written)
-      if (share !== undefined) return share
-      context.addIssue(expected)
-      return z.NEVER
-    })
-    .meta({ description })
-}
-
-function number(least: number, most: number, description: string) {
-  const expected = `a number from ${least} to ${most}`
-  return z.number({ error: expected }).min(least, { error: expected }).max(most, { error: expected }).meta({ description })
-}
 
 const stepsText = 'an array of steps such as ["5% 2m", "25% 5m"]'
 

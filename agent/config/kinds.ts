@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parsePercent } from '../canary/step-text.ts'
 import { durationPattern, formatDuration, longestDurationMs, parseDuration } from './units.ts'
 
 /** What the keys of gracer.json are made of. Each message says only what was expected; see problems.ts. */
@@ -20,6 +21,24 @@ export function duration(description: string, leastMs = 1) {
 export function whole(least: number, most: number, description: string) {
   const expected = `a whole number from ${least} to ${most}`
   return z.int({ error: expected }).min(least, { error: expected }).max(most, { error: expected }).meta({ description })
+}
+
+export function percent(description: string) {
+  const expected = 'a percentage with at most two decimals, as a string such as "1%"'
+  return z
+    .string({ error: expected })
+    .transform((written, context) => {
+      const share = parsePercent(written)
+      if (share !== undefined) return share
+      context.addIssue(expected)
+      return z.NEVER
+    })
+    .meta({ description })
+}
+
+export function number(least: number, most: number, description: string) {
+  const expected = `a number from ${least} to ${most}`
+  return z.number({ error: expected }).min(least, { error: expected }).max(most, { error: expected }).meta({ description })
 }
 
 export function yesOrNo(description: string) {

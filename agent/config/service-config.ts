@@ -1,5 +1,7 @@
 import { resolve } from 'node:path'
 import type { Match } from '../../proxy/match.ts'
+import { bakeRule, type BakeRule } from '../canary/bake-rule.ts'
+import { formatPercent } from '../canary/step-text.ts'
 import { canaryConfigDefault } from './canary.ts'
 import { completeCanary, describeCanary } from './canary-schema.ts'
 import type { ServiceValues } from './service-schema.ts'
@@ -49,6 +51,7 @@ export function completeService(values: ServiceValues, { name, match, releases, 
       stopMs: values.drain.stop,
     },
     bakeMs: values.bake,
+    bakeRule: values.bakeRule,
     onCrashLoop: values.onCrashLoop,
     canary: completeCanary(values.canary),
     overlap: values.overlap,
@@ -83,6 +86,7 @@ export function describeService(service: ServiceConfig): readonly (readonly [key
     ['drain.spread', formatDuration(service.drain.spreadMs)],
     ['drain.stop', formatDuration(service.drain.stopMs)],
     ['bake', formatDuration(service.bakeMs)],
+    ...describeBakeRule(service.bakeRule ?? bakeRule),
     ['onCrashLoop', service.onCrashLoop],
     ['overlap', service.overlap],
     ['hooks.prepare', service.hooks.prepare],
@@ -95,6 +99,10 @@ export function describeService(service: ServiceConfig): readonly (readonly [key
     ['hold.max', service.hold.max],
     ['hold.pace', service.hold.pace],
   ]
+}
+
+function describeBakeRule({ users, floor, factor, withoutBaseline }: BakeRule): [string, unknown][] {
+  return [['bakeRule.users', users], ['bakeRule.floor', formatPercent(floor)], ['bakeRule.factor', factor], ['bakeRule.withoutBaseline', formatPercent(withoutBaseline)]]
 }
 
 /** Names only: a value may be a secret, and what `check` prints ends up in bug reports. */

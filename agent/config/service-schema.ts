@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { canaryKey } from './canary-schema.ts'
 import { defaults } from './defaults.ts'
-import { commands, commandText, duration, fieldValue, group, noNul, oneOf, pathText, text, token, whole, yesOrNo } from './kinds.ts'
+import { commands, commandText, duration, fieldValue, group, noNul, number, oneOf, pathText, percent, text, token, whole, yesOrNo } from './kinds.ts'
 import { parseExpect } from './units.ts'
 
 /**
@@ -44,6 +44,13 @@ const drain = {
   stop: duration('SIGTERM to SIGKILL.').prefault(defaults.drain.stop),
 }
 
+const bakeRule = {
+  users: whole(1, 1_000_000, 'So many distinct users at least met an error since the flip ...').prefault(defaults.bakeRule.users),
+  floor: percent('... they are so large a share of those seen ...').prefault(defaults.bakeRule.floor),
+  factor: number(1, 1_000, '... and that is so many times the share of the old release in its last ten minutes.').prefault(defaults.bakeRule.factor),
+  withoutBaseline: percent('The share instead of the last two where fewer users of the old release are known than `users`.').prefault(defaults.bakeRule.withoutBaseline),
+}
+
 const hold = {
   timeout: duration('A request waits so long for a backend that is restarting, then gets 503.').prefault(defaults.hold.timeout),
   max: whole(0, 100_000, 'So many requests wait at most, over all workers.').prefault(defaults.hold.max),
@@ -82,6 +89,7 @@ export const serviceKeys = {
   health: group(health, 'When a release is healthy.'),
   drain: group(drain, 'How the old release is let go.'),
   bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),
+  bakeRule: group(bakeRule, 'When a release goes back in its bake because of its users: a heuristic, docs/canary.md.'),
   onCrashLoop: oneOf(['hold', 'rollback'], 'What to do when a confirmed release crashes again and again.').prefault(defaults.onCrashLoop),
   hold: group(hold, 'Requests while nothing can answer.'),
   canary: canaryKey,

@@ -1,5 +1,6 @@
 import type { AccessSettings, FrontSettings } from '../../proxy/front-settings.ts'
 import type { Match } from '../../proxy/match.ts'
+import type { BakeRule } from '../canary/bake-rule.ts'
 import type { CanaryConfig } from './canary.ts'
 
 /**
@@ -53,6 +54,8 @@ export interface ServiceConfig {
   readonly health: HealthConfig
   readonly drain: DrainConfig
   readonly bakeMs: number
+  /** Absent: as it is by default. */
+  readonly bakeRule?: BakeRule
   readonly onCrashLoop: 'hold' | 'rollback'
   /** Absent: as if it were all defaults. */
   readonly canary?: CanaryConfig

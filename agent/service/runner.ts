@@ -10,7 +10,8 @@ import { recover } from '../swap/recover.ts'
 import { step } from '../swap/swap.ts'
 import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
 import { routeSettings } from './route-settings.ts'
-import { crossesLimit, errorCount, since, type ErrorCount } from './bake-errors.ts'
+import { bakeRule } from '../canary/bake-rule.ts'
+import { BakeWatch } from './bake-watch.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
 import { groupMembers, strayProcesses } from '../../proxy/master/process-group.ts'
@@ -22,8 +23,6 @@ import { Teller } from './teller.ts'
 
 /** A release that takes no connection has this long to turn out to be one that has ended; the fallback serves meanwhile. */
 const exitPatienceMs = 200
-/** How often the error share of a baking release is looked at. */
-const bakeLookMs = 250
 /** What may end a canary: what its judge knows by then is kept first. */
 const mayEndCanary: ReadonlySet<SwapEvent['type']> = new Set(['deploy', 'undo', 'rollback', 'exited', 'sick', 'close', 'canary-promote', 'canary-end'])
 
@@ -54,6 +53,7 @@ export class ServiceRunner {
   readonly boots: Boots
   readonly teller: Teller
   readonly canary: CanaryWatch
+  readonly #bake: BakeWatch
   readonly #hooks: HookRuns
   readonly #options: RunnerOptions
   readonly #journal: Journal
@@ -66,7 +66,6 @@ export class ServiceRunner {
   #recovered = false
   /** Nothing was ever deployed, and it is not known yet whether there is something: requests are held meanwhile. */
   #awaitsFirst = false
-  #bakeLook: NodeJS.Timeout | null = null
   #settled: (() => void) | null = null
 
   constructor(options: RunnerOptions) {
@@ -96,6 +95,10 @@ export class ServiceRunner {
       detail: (release, detail, repeated) => this.teller.progress(release, 'checking', detail, repeated),
     })
     const { link } = options
+    this.#bake = new BakeWatch({
+      service: options.service, tentative: () => this.#state.tentative, rule: (release) => this.boots.configOf(release).bakeRule ?? bakeRule, figures: () => link.figures(),
+      crossed: (release, message) => this.dispatch({ type: 'sick', release, failure: failureAt('bake', message) }),
+    })
     this.canary = new CanaryWatch({
       service: options.service, folder: options.folder, log: options.log, state: () => this.#state,
       config: (release) => this.boots.configOf(release).canary ?? null,
@@ -260,7 +263,7 @@ export class ServiceRunner {
       case 'watch':
         if (record !== undefined) this.boots.watch(record, effect.baking)
         // Without a warm release behind it there is none to compare with, and to go back costs an outage.
-        if (effect.baking && record !== undefined && this.#state.tentative?.fallback !== null) this.#watchErrors(record.id)
+        if (effect.baking && record !== undefined && this.#state.tentative?.fallback !== null) this.#bake.begin(record.id)
         break
       case 'unwatch':
         this.boots.unwatch(effect.release)
@@ -424,31 +427,5 @@ export class ServiceRunner {
     // A process that ends refuses a moment before its exit is known, which says more about why and goes first then.
     await new Promise((resolve) => setTimeout(resolve, exitPatienceMs))
     this.dispatch({ type: 'fell-back', release: message.release, number: message.number, error: message.error })
-  }
-
-  #watchErrors(release: string): void {
-    if (this.#bakeLook !== null) clearInterval(this.#bakeLook)
-    const { link, service } = this.#options
-    // What it answered as a canary was judged by other rules.
-    let atFlip: ErrorCount | null = null
-    void link.figures().then((figures) => {
-      atFlip = errorCount(releaseFigures(figures, service, release))
-    })
-    this.#bakeLook = setInterval(() => {
-      const { tentative } = this.#state
-      if (tentative?.release !== release || tentative.ending !== null) {
-        if (this.#bakeLook !== null) clearInterval(this.#bakeLook)
-        this.#bakeLook = null
-        return
-      }
-      void link.figures().then((figures) => {
-        if (atFlip === null || this.#state.tentative?.release !== release || this.#state.tentative.ending !== null) return
-        const fresh = since(atFlip, errorCount(releaseFigures(figures, service, release)))
-        const old = errorCount(releaseFigures(figures, service, tentative.fallback ?? ''))
-        if (!crossesLimit(fresh, old)) return
-        const message = `${fresh.errors} of its ${fresh.requests} replies were errors (the old release: ${old.errors} of ${old.requests})`
-        this.dispatch({ type: 'sick', release, failure: failureAt('bake', message) })
-      })
-    }, bakeLookMs)
   }
 }

@@ -12,7 +12,7 @@ export type SwapEvent =
   | { readonly type: 'healthy'; readonly release: string; readonly pid: number }
   | { readonly type: 'unhealthy'; readonly release: string; readonly pid: number; readonly failure: Failure }
   | { readonly type: 'exited'; readonly release: string; readonly pid: number; readonly failure: Failure }
-  /** Three probes in a row failed on a live release, or its replies crossed the bake's error limit. */
+  /** Three probes in a row failed on a live release, or its users crossed the bake's rule. */
   | { readonly type: 'sick'; readonly release: string; readonly failure: Failure }
   | { readonly type: 'fallback-probed'; readonly release: string; readonly healthy: boolean }
   /** A worker's dial to live failed and it used the fallback. */

@@ -1,6 +1,6 @@
 import { cookieOf, fieldOf } from './cookies.ts'
 import { overrideName, readOverride } from './override.ts'
-import type { CanaryRoute } from './route.ts'
+import type { CanaryKey, CanaryRoute } from './route.ts'
 import { armOf, draw, type Arm, type Draw } from './split.ts'
 import { newVisit, readVisit, visitCookie } from './visit-cookie.ts'
 
@@ -20,6 +20,8 @@ export interface Asker {
 /** Who can say who asks. Only a canary wants to know. */
 export interface HasVisitor {
   visitor(): Visitor
+  /** The number of the user who asks; absent: it is not counted as one. */
+  userNumber?(key: CanaryKey | null): number
 }
 
 /** The last visitor of a connection: the HMAC is done once for each connection and key, not once a request. */
@@ -27,10 +29,12 @@ export interface VisitorMemo {
   salt: string
   written: string
   draw: Draw | null
+  /** The user by the address of the connection; null: not asked for yet. */
+  user: number | null
 }
 
 export function newMemo(): VisitorMemo {
-  return { salt: '', written: '', draw: null }
+  return { salt: '', written: '', draw: null, user: null }
 }
 
 /** Which arm a request was given, and what the verdict must know of that. */
@@ -101,8 +105,8 @@ export class Visitor {
   #known(canary: CanaryRoute): Draw | null {
     const { rawHeaders, clientAddress } = this.#asker
     if (canary.key !== null) {
-      const value = canary.key.from === 'header' ? fieldOf(rawHeaders, canary.key.name) : cookieOf(rawHeaders, canary.key.name)
-      if (value !== null && value !== '') return this.#remembered(canary, `k:${value}`)
+      const value = valueOf(canary.key, rawHeaders)
+      if (value !== null) return this.#remembered(canary, `k:${value}`)
     }
     if (canary.sticky === 'address') return this.#remembered(canary, `a:${clientAddress}`)
     if (canary.sticky === 'none') return null
@@ -123,4 +127,10 @@ export class Visitor {
     memo.draw = key === null ? null : draw(canary.salt, key)
     return memo.draw
   }
+}
+
+/** What the operator's key says of who asks; null: it is not there, or empty. */
+export function valueOf(key: CanaryKey, rawHeaders: readonly string[]): string | null {
+  const value = key.from === 'header' ? fieldOf(rawHeaders, key.name) : cookieOf(rawHeaders, key.name)
+  return value === '' ? null : value
 }

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessEnd } from '../access/access-line.ts'
 import { addressForLog } from '../access/address-for-log.ts'
-import { Visitor, type HasVisitor } from '../canary/visitor.ts'
+import type { CanaryKey } from '../canary/route.ts'
+import { valueOf, Visitor, type HasVisitor } from '../canary/visitor.ts'
 import type { FrontLimits } from '../front-settings.ts'
 import { numberOfKey, type ReleaseId } from '../release-key.ts'
+import { someUser, userByAddress, userNumber } from '../users/user-number.ts'
 import type { PendingPick, Visit, VisitEnd } from '../visit.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import { BodyProgress } from './body-progress.ts'
@@ -113,6 +115,16 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
       memo: client.connection.visitor,
       isPlain: client.repeatable && client.early === null && client.req.method !== 'OPTIONS',
     }))
+  }
+
+  userNumber(key: CanaryKey | null): number {
+    const { req, fields, connection } = this.#client as ClientSide
+    const named = key === null ? null : valueOf(key, req.rawHeaders)
+    if (named !== null) return userNumber(`k:${named}`)
+    const origin = this.#origin as Origin
+    // The front's word may differ from request to request, the peer of a connection does not.
+    if (origin.trusted) return userByAddress(clientAddress(fields, origin)) ?? (connection.visitor.user ??= someUser())
+    return (connection.visitor.user ??= userByAddress(origin.peer) ?? someUser())
   }
 
   get received(): boolean {

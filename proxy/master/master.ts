@@ -1,5 +1,6 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { bindWithoutAccepting, type BareSocket } from '../../inherit/bare-socket.ts'
+import type { ServiceFigures } from '../figures.ts'
 import type { FrontSettings } from '../front-settings.ts'
 import type { Log, LogLevel } from '../log.ts'
 import { protocolVersion, type DrainOrder, type FromAgent, type FromWorker, type ToAgent } from '../messages.ts'
@@ -18,6 +19,7 @@ import { Reports } from './reports.ts'
 import { Shutdown } from './shutdown.ts'
 import { takePortOver } from './take-over.ts'
 import { Upgrade } from './upgrade.ts'
+import { UsersSum } from './users-sum.ts'
 import { Workers } from './workers.ts'
 
 export interface MasterOptions {
@@ -52,6 +54,7 @@ export class Master {
   readonly #backends: Backends
   readonly #hooks: Hooks
   readonly #figures = new FiguresSum()
+  readonly #users = new UsersSum(() => Number(process.hrtime.bigint() / 1_000n) / 1_000)
   readonly #startedAt = Date.now()
   readonly #quiet: QuietWatch
   /** Which release an order that is not quiet yet is about. */
@@ -85,8 +88,12 @@ export class Master {
     const last = readTableOrEmpty(options.tableFile)
     const table = withoutDeadTargets(last, last.epoch + 1, (target) => survivors.some((entry) => entry.release === target.release && entry.port === target.port))
     this.#committer = new Committer(table)
+    this.#users.follow(table)
     const tell = (message: ToAgent): void => {
-      if (message.type === 'exited') this.#workers.sendAll({ type: 'forget', release: message.release })
+      if (message.type === 'exited') {
+        this.#users.forget(message.release)
+        this.#workers.sendAll({ type: 'forget', release: message.release })
+      }
       this.#agent.send(message)
     }
     const changed = (): void => this.#writeProcesses()
@@ -118,7 +125,7 @@ export class Master {
     this.#reports = new Reports({
       ask: (worker, report) => this.#workers.send(worker, { type: 'report', report }),
       workers: () => this.#workers.ids(),
-      answer: (request) => tell({ type: 'figures', request, figures: this.#figures.sum(), workers: this.#workers.servingPids(), startedAt: this.#startedAt, restarts: { workers: this.#workers.restarts, agent: this.#agent.restarts } }),
+      answer: (request) => tell({ type: 'figures', request, figures: this.#summed(), workers: this.#workers.servingPids(), startedAt: this.#startedAt, restarts: { workers: this.#workers.restarts, agent: this.#agent.restarts } }),
     })
     this.#agent = new AgentProcess({
       isJudging: () => this.#committer.hasSafeRoute,
@@ -284,6 +291,9 @@ export class Master {
         this.#figures.set(worker, message.ledger)
         if (message.report !== null) this.#reports.said(worker, message.report)
         break
+      case 'users':
+        this.#users.take(message)
+        break
       case 'evidence':
         this.#agent.send(message)
         break
@@ -312,6 +322,7 @@ export class Master {
         this.#workers.send(effect.worker, effect.message)
         break
       case 'write-table':
+        this.#users.follow(this.#committer.table)
         this.#writeTable()
         this.#checkReady()
         break
@@ -331,6 +342,13 @@ export class Master {
         this.#workers.replace(effect.worker, effect.why)
         break
     }
+  }
+
+  #summed(): ServiceFigures[] {
+    return this.#figures.sum().map((one) => {
+      const users = this.#users.of(one.service)
+      return users === undefined ? one : { ...one, users }
+    })
   }
 
   /** Where the disk is full the table holds in memory, and is written as soon as there is room. */

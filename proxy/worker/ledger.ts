@@ -3,6 +3,7 @@ import { copyFigures, noFigures, noWaits, type FlipTimes, type ReleaseFigures, t
 import { observe } from '../histogram.ts'
 import type { ReleaseId, ServiceName, Target } from '../table.ts'
 import type { UpstreamFailure, Visit, VisitEnd, VisitKind } from '../visit.ts'
+import type { NotedUser } from './user-notes.ts'
 import type { WatchedRequest } from './watched-request.ts'
 
 /** Flip times older than this many flips of a service can no longer be overtaken by a request in flight. */
@@ -126,6 +127,7 @@ export class Ledger {
         break
       case 'lost':
         figures.lost += 1
+        visit.user?.affected()
         if (!visit.hasErrorStatus) counted.errors += 1
         break
       case 'retried':
@@ -201,6 +203,8 @@ export class LedgerVisit implements Visit {
   readonly figures: ReleaseFigures
   /** Set where a canary is judged by it. */
   watched: WatchedRequest | null = null
+  /** Whose it is; null: a tester's, a canary's, or one that is not counted as a user. */
+  user: NotedUser | null = null
   kind: VisitKind = 'request'
   hasStatus = false
   hasErrorStatus = false
@@ -252,6 +256,7 @@ export class LedgerVisit implements Visit {
     this.#ledger.version += 1
     if (status < 500) return
     this.hasErrorStatus = true
+    this.user?.affected()
     figures.errors += 1
   }
 

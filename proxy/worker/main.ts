@@ -14,6 +14,7 @@ import { WorkerRoutes } from './routes.ts'
 import { ServiceFinder } from './service-for.ts'
 import { Serving } from './serving.ts'
 import type { WorkerStart } from './start.ts'
+import { UserNotes } from './user-notes.ts'
 import { say, Worker } from './worker.ts'
 
 // The program that a master starts as its worker: composition only.
@@ -26,11 +27,13 @@ const sockets = takeUpSockets()
 const routes = new WorkerRoutes()
 const ledger = new Ledger((release) => worker.idle(release))
 const evidence = new Evidence({ send: (batch) => say({ type: 'evidence', ...batch }), nowMs: () => nowUs() / 1_000 })
+const users = new UserNotes({ send: (news) => say({ type: 'users', ...news }), nowMs: () => nowUs() / 1_000 })
 const fellBack = new Set<string>()
 const picker = new WaitingPicker({
   routes,
   ledger,
   evidence,
+  users,
   workers: start.workers,
   onFallback(service, release, number) {
     // Said once for each table: the agent needs to hear it, not to hear it of every request.
@@ -76,7 +79,7 @@ const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ na
   troubled: (error) => log.error('worker.not-accepting', { error }, 'A connection could not be accepted.'),
 })
 const worker = new Worker({
-  routes, ledger, picker, evidence, drains, front, tableFile: start.tableFile, log,
+  routes, ledger, picker, evidence, users, drains, front, tableFile: start.tableFile, log,
   idleMs: () => serving.limits.idleMs,
   serve: (settings) => serving.apply(settings),
   listen: () => publicSocket.listen(),

@@ -5,6 +5,7 @@ import type { Evidence } from './evidence.ts'
 import { defaultPace, Pauses } from './pauses.ts'
 import { nowUs, type Ledger } from './ledger.ts'
 import type { Decision, WorkerRoutes } from './routes.ts'
+import type { UserNotes } from './user-notes.ts'
 
 /** A dial that failed while the table says 'serving' may be a moment's trouble: it is tried again this often. */
 const redialMs = 100
@@ -27,6 +28,8 @@ export interface PickerOptions {
   readonly ledger: Ledger
   /** What the verdict on a canary is to know. */
   readonly evidence?: Evidence
+  /** What the bake is to know. */
+  readonly users?: UserNotes
   /** hold.max is for the service over all workers; each takes its share. */
   readonly workers: number
   readonly onFallback: (service: ServiceName, release: ReleaseId, number: number) => void
@@ -241,6 +244,10 @@ export class WaitingPicker implements Picker {
   #go(request: PickRequest, decision: Extract<Decision, { kind: 'go' }>): void {
     const visit = this.#options.ledger.open(request.service, decision.target, decision, Number(request.arrivedAt / 1000n))
     if (decision.assigned !== null && request.asker?.visitor().hasFailed !== true) visit.watched = this.#options.evidence?.begin(decision.assigned) ?? null
+    if (isOfLive(decision) && request.asker?.userNumber !== undefined) {
+      const key = routeOf(this.#options.routes.table, request.service)?.settings.userKey ?? null
+      visit.user = this.#options.users?.seen(visit.release, decision.since, request.asker.userNumber(key)) ?? null
+    }
     if (decision.viaFallback) this.#options.onFallback(request.service, decision.target.release, decision.number)
     request.picked(visit)
   }
@@ -279,6 +286,11 @@ export class WaitingPicker implements Picker {
   #shareOf(decision: Extract<Decision, { kind: 'hold' }>): number {
     return Math.max(1, Math.floor(decision.route.settings.holdMax / this.#options.workers))
   }
+}
+
+/** Neither a tester's nor a canary's, nor one that another release answers in its place. */
+function isOfLive({ assigned, viaFallback, target }: Extract<Decision, { kind: 'go' }>): boolean {
+  return !viaFallback && (assigned === null || (!assigned.forced && assigned.canary.target.release !== target.release))
 }
 
 /** Since the request arrived, not since it was picked last: one that is dialled again and again is held once. */

@@ -11,6 +11,7 @@ import type { Evidence } from './evidence.ts'
 import type { Ledger } from './ledger.ts'
 import type { WaitingPicker } from './picker.ts'
 import type { WorkerRoutes } from './routes.ts'
+import type { UserNotes } from './user-notes.ts'
 
 /** How often a changed ledger is sent without being asked for: what is lost of it when a worker is killed. */
 const ledgerMs = 100
@@ -32,6 +33,7 @@ export interface WorkerParts {
   readonly ledger: Ledger
   readonly picker: WaitingPicker
   readonly evidence: Evidence
+  readonly users: UserNotes
   readonly drains: Drains
   readonly front: Front
   readonly tableFile: string
@@ -161,13 +163,14 @@ export class Worker {
   }
 
   #forget(release: ReleaseId): void {
-    const { routes, ledger, drains, front } = this.#parts
+    const { routes, ledger, drains, front, users } = this.#parts
     // Restarted under its number meanwhile, or its last visit has not noticed yet: nothing is forgotten too early.
     if (routes.mayPick(release)) return
     const figures = ledger.forget(release)
     if (figures === null) return
     drains.cancel(release)
     front.revive(release)
+    users.forget(release)
     say({ type: 'forgotten', figures })
   }
 
@@ -193,7 +196,9 @@ export class Worker {
   }
 
   #sendLedger(report: number | null): void {
-    const { ledger } = this.#parts
+    const { ledger, users } = this.#parts
+    // Before the ledger: who asks for that is told of everybody.
+    users.flush()
     if (report === null && ledger.version === this.#sentVersion) return
     this.#sentVersion = ledger.version
     say({ type: 'ledger', report, ledger: ledger.snapshot() })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { addressGroup } from '../../agent/canary/address-cap.ts'
+import { addressGroup } from '../../proxy/users/address-group.ts'
 import { Evidence, evidenceLimits, type EvidenceJournal } from '../../agent/canary/evidence.ts'
 import { errorsMetric, latencyMetric } from '../../agent/canary/metrics.ts'
 import { event, failed } from './support.ts'

@@ -68,12 +68,12 @@ describe('a release that goes bad after its flip is taken back', () => {
     expect((await explain('sickens')).failure).toMatchObject({ stage: 'bake', attempts: 3, lastStatus: 500 })
   })
 
-  test('when its health check lies: once its errors cross the limit of the bake', async ({ annotate }) => {
+  test('when its health check lies: once so many users are affected as its rule asks for', async ({ annotate }) => {
     const { lastMs, failed } = await goesBad('lies', 'broken')
     await annotate(`the last request that it answered was sent ${lastMs} ms after it went bad; ${failed.length} replies of 500`)
     expect(failed.every((entry) => entry.status === 500 && entry.release === 'lies')).toBe(true)
     expect(lastMs).toBeLessThan(3_000)
-    expect((await receipts(gracer))[0]).toMatchObject({ name: 'lies', outcome: 'flipped-back', reason: expect.stringMatching(/^\d+ of its \d+ replies were errors/) as string })
+    expect((await receipts(gracer))[0]).toMatchObject({ name: 'lies', outcome: 'flipped-back', reason: expect.stringMatching(/^\d+ of its \d+ users were affected \(the old release in its last ten minutes: 0 of \d+\)/) as string })
   })
 
   test('and does not come back by itself, neither for another agent nor after another drop; `gracer swap` by name tries it again', async () => {

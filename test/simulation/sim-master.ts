@@ -185,6 +185,7 @@ export class SimMaster extends SimProcess {
       case 'ledger':
       case 'forgotten':
       case 'evidence':
+      case 'users':
       case 'alive':
         break
     }
