@@ -29,6 +29,8 @@ export interface RouteSettings {
   readonly pace?: number
   /** Answered by the release although it is paused, for a balancer in front that asks. */
   readonly healthPath?: string | null
+  /** Whether the release before, while it is warm, is asked for a hashed asset that the live one does not have. */
+  readonly previousAssets?: boolean
 }
 
 export type RouteState =

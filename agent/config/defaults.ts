@@ -29,6 +29,7 @@ export const defaults = Object.freeze({
   }),
   drain: Object.freeze({ timeout: '30s', streams: '30s', upgraded: '30s', spread: '5s', stop: '10s' }),
   bake: '20s',
+  previousAssets: false,
   onCrashLoop: 'hold',
   overlap: true,
   hooks: Object.freeze({ timeout: '10m' }),

@@ -53,6 +53,8 @@ export interface ServiceConfig {
   readonly health: HealthConfig
   readonly drain: DrainConfig
   readonly bakeMs: number
+  /** Whether the release before is asked for a hashed asset that the live one does not have. Absent: it is not. */
+  readonly previousAssets?: boolean
   readonly onCrashLoop: 'hold' | 'rollback'
   /** Absent: as if it were all defaults. */
   readonly canary?: CanaryConfig
