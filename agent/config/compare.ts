@@ -18,7 +18,7 @@ export interface ConfigChange {
 }
 
 /** Of a service, what needs no process of it to be started afresh. */
-const atOnce: ReadonlySet<string> = new Set(['host', 'path', 'hold.timeout', 'hold.max', 'hold.pace', 'settle', 'releases', 'keep'])
+const atOnce: ReadonlySet<string> = new Set(['host', 'path', 'hold.timeout', 'hold.max', 'hold.pace', 'settle', 'releases', 'keep', 'builds.sha256'])
 
 /** Pure. A service is the same by its name; another name is another service. */
 export function compareConfigs(before: Config, after: Config): ConfigChange {
