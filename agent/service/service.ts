@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs'
+import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
 import { planBoot } from '../boot/plan.ts'
@@ -194,8 +194,12 @@ export class Service {
 
   /** What lies there now may be another drop of the same name, or be about to become one. */
   #wasTried(source: string): boolean {
-    const lying = this.#watch?.list().find((drop) => drop.path === source)
-    return lying === undefined ? !existsSync(source) : Object.hasOwn(this.runner.state.tried, identityKey(lying.identity))
+    const stats = lstatSync(source, { throwIfNoEntry: false })
+    if (stats === undefined) return true
+    const identity = this.#watch?.list().find((drop) => drop.path === source)?.identity
+    if (identity === undefined || !Object.hasOwn(this.runner.state.tried, identityKey(identity))) return false
+    // A file that is being written over is noticed by the watch a while later.
+    return identity.mtimeMs === undefined || identity.mtimeMs === stats.mtimeMs && identity.size === stats.size
   }
 
   /** gracer's own copies of builds: of old ones as many stay as of folders; those in use always. */
