@@ -10,6 +10,8 @@ export interface DropIdentity {
   /** Bytes of all files together (for a folder), or of the file. */
   readonly size: number
   readonly digest: string | null
+  /** Of a file, milliseconds: what is written to it later is another drop. Absent for a folder. */
+  readonly mtimeMs?: number
 }
 
 /** How gracer came to believe that the drop is whole; see design 5. (a) and (b) are sure, (c) is a guess. */
@@ -17,6 +19,8 @@ export type Completeness = 'moved' | 'marker' | 'settled' | 'named' | 'initial'
 
 export interface Drop {
   readonly identity: DropIdentity
+  /** What people call it: the name of a folder, that of an archive or script without its ending. */
+  readonly label: string
   /** Real path, no symlink in it. */
   readonly path: string
   readonly complete: Completeness
@@ -26,5 +30,6 @@ export interface Drop {
 
 /** A string that is equal for equal identities. */
 export function identityKey(identity: DropIdentity): string {
-  return `${identity.name}:${identity.inode}:${identity.ctimeMs}:${identity.size}:${identity.digest ?? ''}`
+  const { name, inode, ctimeMs, size, mtimeMs, digest } = identity
+  return `${name}:${inode}:${ctimeMs}:${size}${mtimeMs === undefined ? '' : `:${mtimeMs}`}:${digest ?? ''}`
 }

@@ -169,8 +169,7 @@ function refuseCanaryOfLive(target: string | null, state: Readonly<ServiceState>
 }
 
 /** A drop that never became a release: it waits, or did not wait long enough. */
-function neverBooted(state: Readonly<ServiceState>, { identity }: Drop): GracerError {
-  const { name } = identity
+function neverBooted(state: Readonly<ServiceState>, { identity, label: name }: Drop): GracerError {
   const waits = state.waiting?.dropKey === identityKey(identity)
   if (waits) return new GracerError(`${name} was dropped and waits for the swap under way`, { code: 'waiting', exitCode: 2, hint: 'gracer status shows both.' })
   const why = state.tried[identityKey(identity)] === 'superseded' ? ': a newer drop took its place in the waiting slot' : ''

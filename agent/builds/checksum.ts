@@ -2,10 +2,7 @@ import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GracerError } from '../../inherit/gracer-error.ts'
-import { escapeName } from '../drops/name.ts'
-
-/** The ending of the file beside a build that says its SHA-256. */
-export const checksumEnding = '.sha256'
+import { checksumEnding, escapeName } from '../drops/name.ts'
 
 const mostBytes = 64 * 1024
 /** An empty one is about to be written. */

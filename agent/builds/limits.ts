@@ -10,11 +10,11 @@ export interface BuildLimits {
 }
 
 export function tooLarge(what: string, limits: BuildLimits): GracerError {
-  return new GracerError(`${what} holds more than ${formatSize(limits.maxBytes)}`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, or deploy it as a folder.' })
+  return new GracerError(`${what} holds more than ${formatSize(limits.maxBytes)}`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, deploy it as a folder, or raise "builds.size".' })
 }
 
 export function tooMany(what: string, limits: BuildLimits): GracerError {
-  return new GracerError(`${what} holds more than ${limits.maxEntries} files and folders`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, or deploy it as a folder.' })
+  return new GracerError(`${what} holds more than ${limits.maxEntries} files and folders`, { code: 'build-too-large', hint: 'Leave out what the release does not need at run time, deploy it as a folder, or raise "builds.files".' })
 }
 
 /** What the config says by default. */

@@ -5,7 +5,8 @@ import { GracerError } from '../../inherit/gracer-error.ts'
 import { realFolder } from '../boot/plan.ts'
 import { formatSize } from '../config/sizes.ts'
 import type { BuildsConfig, ServiceConfig } from '../config/types.ts'
-import { checksumEnding, checksumMismatch, readChecksum } from './checksum.ts'
+import { checksumEnding } from '../drops/name.ts'
+import { checksumMismatch, readChecksum } from './checksum.ts'
 import type { BuildCopy } from './copy.ts'
 import { asBuildError } from './disk-error.ts'
 import type { BuildHouse } from './house.ts'
@@ -100,13 +101,13 @@ async function takeFile(options: TakeIn, stats: Stats): Promise<TakenIn> {
       const root = house.rootOf(release)
       if (kind === 'file') {
         const sha256 = await keepFile(file, into, config.builds, signal, progress)
-        checkDigest(options, expected, sha256)
-        return told(options, `a single file of ${formatSize(stats.size)}`, expected, { root, folder: root, file: name, sha256 })
+        const checked = await checkCopied(options, expected, sha256)
+        return told(options, `a single file of ${formatSize(stats.size)}`, checked, { root, folder: root, file: name, sha256 })
       }
       const { sha256, tops, entries } = await unpack(file, { into, name, limits: config.builds, signal, progress })
-      checkDigest(options, expected, sha256)
+      const checked = await checkCopied(options, expected, sha256)
       const folder = runFolder(into, tops, config.command, existsSync)
-      return told(options, `unpacked to ${entries} files and folders`, expected, { root, folder: join(root, folder.slice(into.length)), file: null, sha256 })
+      return told(options, `unpacked to ${entries} files and folders`, checked, { root, folder: join(root, folder.slice(into.length)), file: null, sha256 })
     })
   } catch (error) {
     signal.throwIfAborted()
@@ -130,6 +131,13 @@ async function expectedDigest(options: TakeIn): Promise<string | null> {
     })
   }
   checkDigest(options, said, await hashFile(source, signal))
+  return said
+}
+
+/** What was copied against what it has to be; a checksum that came while it was being copied counts as well. */
+async function checkCopied(options: TakeIn, expected: string | null, found: string): Promise<string | null> {
+  const said = expected ?? await readChecksum(options.source, options.signal)
+  checkDigest(options, said, found)
   return said
 }
 

@@ -18,6 +18,7 @@ export const defaults = Object.freeze({
   envFile: null,
   keep: 5,
   settle: '3s',
+  builds: Object.freeze({ size: '2GiB', files: 100_000, sha256: 'optional' } as const),
   health: Object.freeze({
     path: null,
     host: 'localhost',

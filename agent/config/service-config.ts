@@ -2,10 +2,12 @@ import { resolve } from 'node:path'
 import type { Match } from '../../proxy/match.ts'
 import { bakeRule, type BakeRule } from '../canary/bake-rule.ts'
 import { formatPercent } from '../canary/step-text.ts'
+import { buildDefaults } from '../builds/limits.ts'
 import { canaryConfigDefault } from './canary.ts'
 import { completeCanary, describeCanary } from './canary-schema.ts'
 import type { ServiceValues } from './service-schema.ts'
-import type { ServiceConfig } from './types.ts'
+import { formatSize } from './sizes.ts'
+import type { BuildsConfig, ServiceConfig } from './types.ts'
 import { formatDuration, formatExpect } from './units.ts'
 
 /** What of a service is not its own values. */
@@ -33,6 +35,7 @@ export function completeService(values: ServiceValues, { name, match, releases, 
     envFile: values.envFile === null ? null : resolve(base, values.envFile),
     keep: values.keep,
     settleMs: values.settle,
+    builds: { maxBytes: values.builds.size, maxEntries: values.builds.files, sha256: values.builds.sha256 },
     health: {
       path: values.health.path,
       host: values.health.host,
@@ -73,6 +76,7 @@ export function describeService(service: ServiceConfig): readonly (readonly [key
     ['envFile', service.envFile],
     ['keep', service.keep],
     ['settle', formatDuration(service.settleMs)],
+    ...describeBuilds(service.builds ?? buildDefaults),
     ['health.path', service.health.path],
     ['health.host', service.health.host],
     ['health.headers', hidden(service.health.headers)],
@@ -105,6 +109,10 @@ export function describeService(service: ServiceConfig): readonly (readonly [key
 
 function describeBakeRule({ users, floor, factor, withoutBaseline }: BakeRule): [string, unknown][] {
   return [['bakeRule.users', users], ['bakeRule.floor', formatPercent(floor)], ['bakeRule.factor', factor], ['bakeRule.withoutBaseline', formatPercent(withoutBaseline)]]
+}
+
+function describeBuilds({ maxBytes, maxEntries, sha256 }: BuildsConfig): readonly (readonly [key: string, value: unknown])[] {
+  return [['builds.size', formatSize(maxBytes).replace(' ', '')], ['builds.files', maxEntries], ['builds.sha256', sha256]]
 }
 
 /** Names only: a value may be a secret, and what `check` prints ends up in bug reports. */

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { canaryKey } from './canary-schema.ts'
 import { defaults } from './defaults.ts'
+import { size } from './front-schema.ts'
 import { commands, commandText, duration, fieldValue, group, noNul, number, oneOf, pathText, percent, text, token, whole, yesOrNo } from './kinds.ts'
+import { largestSize } from './sizes.ts'
 import { parseExpect } from './units.ts'
 
 /**
@@ -57,6 +59,12 @@ const hold = {
   pace: whole(1, 1_000_000, 'Requests a second with which "gracer resume" begins to let go what waited; it grows.').prefault(defaults.hold.pace),
 }
 
+const builds = {
+  size: size('What one build may hold, unpacked: of archives, single files, and private copies of a watched path.', 1_000, largestSize).prefault(defaults.builds.size),
+  files: whole(1, 10_000_000, 'Files, folders and links that one of these may hold.').prefault(defaults.builds.files),
+  sha256: oneOf(['optional', 'required'], 'Whether an archive or single file without NAME.sha256 beside it is taken; one that is dropped waits for it.').prefault(defaults.builds.sha256),
+}
+
 const hooks = {
   prepare: commands('Before the first boot of a build: npm ci, a build step. Failure fails the deploy.').prefault([]),
   release: commands('Once for a build, before its first boot, while the old release serves: migrations. Failure fails the deploy.').prefault([]),
@@ -86,6 +94,7 @@ export const serviceKeys = {
   envFile: text(`${pathText}, or null`, noNul, 'KEY=value lines for the backend, read before env; relative to this file.').nullable().prefault(defaults.envFile),
   keep: whole(1, 1000, 'How many releases are kept beside the live one.').prefault(defaults.keep),
   settle: duration('A drop in which nothing has changed for so long is taken for whole.').prefault(defaults.settle),
+  builds: group(builds, 'What a build that is no folder may be: archives and single files.'),
   health: group(health, 'When a release is healthy.'),
   drain: group(drain, 'How the old release is let go.'),
   bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),

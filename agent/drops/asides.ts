@@ -41,6 +41,11 @@ export class Asides {
     this.ready.set(drop, ctimeMs)
   }
 
+  /** When the drop was marked, going by the ctime of its marker. */
+  markedAt(drop: string): number | null {
+    return this.ready.get(drop) ?? null
+  }
+
   markers(): ReadonlyMap<string, number> {
     return this.ready
   }

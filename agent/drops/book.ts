@@ -1,20 +1,25 @@
+import { kindOfFile } from '../builds/kind.ts'
 import type { Completeness } from '../drop.ts'
 import { Asides } from './asides.ts'
+import { Checksums } from './checksums.ts'
 import { markerVouches, quietAtStart, wasMovedIn } from './complete.ts'
 import { CurrentBook } from './current-book.ts'
 import type { CompleteEntry, Due, Entry, Findings, Listing, Look, PendingEntry, Seen } from './entry.ts'
-import { itsOwn, judgeChange, newGuess, setRunning, waitFor, weighGuess, type Settings } from './guess.ts'
-import { folderIdentity, newestOf, type WatchedDrop } from './identity.ts'
+import { itsOwn, judgeChange, mostAgain, newGuess, setRunning, waitFor, weighGuess, type Settings } from './guess.ts'
+import { identityOf, labelFor, newestOf, type WatchedDrop } from './identity.ts'
 import type { Instant } from './instant.ts'
 import { Known } from './known.ts'
 import { judgeName } from './name.ts'
 import type { Notice } from './notice.ts'
-import { currentDecides, keepsChanging, markerStale, nameRefused, notTaken, stillOpen } from './notices.ts'
+import { checksumAwaited, currentDecides, keepsChanging, markerStale, nameRefused, notTaken, stillOpen } from './notices.ts'
 import type { Holder } from './open-files.ts'
+import { timesInARow, wasRewritten } from './rewritten.ts'
 
 export interface BookOptions extends Settings {
   /** Real path of the releases folder. */
   readonly folder: string
+  /** required: files without NAME.sha256 beside them wait for it. Default: optional. */
+  readonly checksums?: 'optional' | 'required'
 }
 
 /** Refusals are told when the thing still lies there after this. */
@@ -27,6 +32,7 @@ const tellAfterMs = 250
 export class FolderBook {
   private readonly entries = new Map<string, Entry>()
   private readonly asides = new Asides()
+  private readonly checksums: Checksums
   private readonly known = new Known()
   private readonly currentBook: CurrentBook
   private toldCurrentDecides = false
@@ -35,6 +41,7 @@ export class FolderBook {
 
   constructor(options: BookOptions) {
     this.options = options
+    this.checksums = new Checksums({ settleMs: options.settleMs, checksums: options.checksums ?? 'optional' })
     this.currentBook = new CurrentBook(options.folder)
   }
 
@@ -64,7 +71,8 @@ export class FolderBook {
     const found: Findings = { announce: [], notices: [] }
     for (const name of this.entries.keys()) if (!listing.names.has(name)) this.forget(name)
     this.asides.keep(listing.names)
-    const folders: { name: string; seen: Seen }[] = []
+    this.checksums.keep(listing.names)
+    const builds: { name: string; seen: Seen }[] = []
     for (const name of listing.names) {
       const verdict = judgeName(name)
       const seen = listing.seen.get(name)
@@ -72,20 +80,22 @@ export class FolderBook {
         if (!this.entries.has(name)) this.refuse(name, 0, nameRefused(this.options.folder, name, verdict.reason), listing.at)
       } else if (seen === undefined) {
         continue
-      } else if (verdict.kind === 'ignored' || verdict.kind === 'marker') {
+      } else if (verdict.kind === 'ignored' || verdict.kind === 'marker' || verdict.kind === 'checksum') {
         this.asides.hide(name, seen)
         if (verdict.kind === 'marker') this.asides.mark(verdict.of, seen.ctimeMs)
+        if (verdict.kind === 'checksum') this.checksums.seen(verdict.of, seen.ctimeMs)
       } else if (verdict.kind === 'current' && seen.kind === 'link') {
         this.forget(name)
         this.asides.add(name)
-      } else if (verdict.kind === 'current' || seen.kind !== 'folder') {
+      } else if (verdict.kind === 'current' || !isBuild(name, seen)) {
         this.refuse(name, seen.inode, notTaken(this.options.folder, name, seen.kind), listing.at)
-      } else folders.push({ name, seen })
+      } else builds.push({ name, seen })
     }
     this.currentBook.listed(listing, () => this.nextSequence(), found)
-    folders.sort((a, b) => a.seen.birthMs - b.seen.birthMs)
-    for (const { name, seen } of folders) this.meet(name, seen, listing, found)
-    for (const [name, ctimeMs] of this.asides.markers()) this.marked(name, ctimeMs, listing.at, found)
+    builds.sort((a, b) => a.seen.birthMs - b.seen.birthMs)
+    for (const { name, seen } of builds) this.meet(name, seen, listing, found)
+    this.checksumsCame(listing.at, found)
+    for (const [name, ctimeMs] of this.asides.markers()) this.meetMarker(name, ctimeMs, listing.at, found)
     return found
   }
 
@@ -98,6 +108,7 @@ export class FolderBook {
   cleared(): void {
     for (const name of this.entries.keys()) this.forget(name)
     this.asides.clear()
+    this.checksums.clear()
     this.currentBook.cleared()
   }
 
@@ -129,8 +140,7 @@ export class FolderBook {
       const pending = entry.state === 'pending'
       const { inode, ctimeMs, birthMs } = entry.seen
       const initial = pending && entry.initial
-      const marker = this.asides.markers().get(name)
-      const sure = initial && marker !== undefined && markerVouches(marker, birthMs)
+      const sure = pending && (entry.whole !== null || initial && this.marked(name, entry.seen))
       const enoughAboveMs = pending && this.options.clockIsOurs ? at.wall - this.options.settleMs : Infinity
       due.push({ name, inode, ctimeMs, birthMs, initial, sure, enoughAboveMs })
     }
@@ -156,17 +166,24 @@ export class FolderBook {
     const entry = this.lookedAt(look)
     if (entry?.state === 'complete') this.changed(look, entry, holders, at, found)
     if (entry?.state !== 'pending') return found
+    const isFile = entry.seen.file !== undefined
+    if (look.file !== undefined) {
+      if (entry.whole !== null && wasRewritten(entry.seen.file, look.file)) this.rewritten(look.name, entry, seenIn(look, entry.seen), at, found)
+      else entry.seen = seenIn(look, entry.seen)
+    }
+    if (entry.whole !== null) return this.waited(look.name, at, found)
     // At the start releases may be running where they lie, and their logs may be read: only a foreign writer counts then.
-    const held = entry.initial ? holders.filter((holder) => holder.writing && !holder.resident) : holders
+    const held = isFile ? holders.filter((holder) => holder.writing) : entry.initial ? holders.filter((holder) => holder.writing && !holder.resident) : holders
     if (held.length > 0) {
       entry.initial = false
       entry.lookAtMs = this.soon(at)
-      if (!entry.toldHeld) found.notices.push(stillOpen(this.options.folder, look.name, held))
+      if (!entry.toldHeld) found.notices.push(stillOpen(this.options.folder, look.name, held, isFile))
       entry.toldHeld = true
       return found
     }
-    const drop = this.complete(look.name, entry.seen, entry.initial ? 'initial' : 'settled', undefined, at, found)
-    if (!entry.initial) drop.guess = newGuess(look, at, this.options, 0)
+    this.arrived(look.name, entry, entry.initial ? 'initial' : 'settled', at, found)
+    const drop = this.entries.get(look.name)
+    if (!entry.initial && !isFile && drop?.state === 'complete') drop.guess = newGuess(look, at, this.options, 0)
     return found
   }
 
@@ -188,6 +205,7 @@ export class FolderBook {
   private meet(name: string, seen: Seen, listing: Listing, found: Findings): void {
     const entry = this.entries.get(name)
     if (entry !== undefined && entry.state !== 'refused' && entry.seen.inode === seen.inode && entry.seen.birthMs === seen.birthMs) {
+      if (wasRewritten(entry.seen.file, seen.file)) return this.rewritten(name, entry, seen, listing.at, found)
       if (entry.state === 'complete' && entry.guess?.running === false && seen.ctimeMs !== entry.seen.ctimeMs) {
         entry.guess.lookAtMs = Math.min(entry.guess.lookAtMs, listing.at.mono + this.options.settleMs)
       }
@@ -201,21 +219,74 @@ export class FolderBook {
     const before = this.known.before(name, seen)
     // Out of sight for a moment (an unmounted disk) makes no new drop; being moved out and in again does.
     if (before !== undefined && (!moved || before.ctimeMs === seen.ctimeMs)) {
-      this.entries.set(name, { state: 'complete', seen, drop: before.drop, markerCtimeMs: null, guess: null })
-    } else if (moved) {
-      this.complete(name, seen, 'moved', before === undefined ? undefined : seen.ctimeMs, listing.at, found)
-    } else {
-      const lookAtMs = listing.at.mono + (listing.initial ? 0 : this.options.settleMs)
-      this.entries.set(name, { state: 'pending', seen, noticed: listing.at, initial: listing.initial, lookAtMs, print: null, toldHeld: false, toldStale: false })
+      this.entries.set(name, { state: 'complete', seen, drop: before.drop, markerCtimeMs: null, guess: null, again: 0, sinceMs: listing.at.mono })
+      return
+    }
+    const entryNow = this.pend(name, seen, listing.at, { initial: listing.initial })
+    if (moved) this.arrived(name, entryNow, 'moved', listing.at, found, before === undefined ? undefined : seen.ctimeMs)
+  }
+
+  /** Something was written to a file. What runs is a copy of what it was, so this is another build. */
+  private rewritten(name: string, entry: PendingEntry | CompleteEntry, seen: Seen, at: Instant, found: Findings): void {
+    if (entry.state === 'pending') {
+      entry.seen = seen
+      if (entry.whole !== null) this.pend(name, seen, at, { again: entry.again })
+      return
+    }
+    const again = timesInARow(entry.again, at.mono - entry.sinceMs, this.options.settleMs)
+    if (again <= mostAgain) {
+      this.forget(name)
+      this.pend(name, seen, at, { again })
+      return
+    }
+    if (entry.again <= mostAgain) found.notices.push(keepsChanging(this.options.folder, name))
+    Object.assign(entry, { seen, again, sinceMs: at.mono })
+  }
+
+  private pend(name: string, seen: Seen, at: Instant, more: Partial<PendingEntry>): PendingEntry {
+    const lookAtMs = at.mono + (more.initial === true ? 0 : this.options.settleMs)
+    const entry: PendingEntry = { state: 'pending', seen, noticed: at, initial: false, lookAtMs, print: null, toldHeld: false, toldStale: false, whole: null, again: 0, ...more }
+    this.entries.set(name, entry)
+    return entry
+  }
+
+  /** It is whole. A file may have to wait for its checksum before that is told. */
+  private arrived(name: string, { seen, again }: PendingEntry, how: Completeness, at: Instant, found: Findings, stamp?: number): void {
+    const waitMs = seen.file === undefined ? 0 : this.checksums.waitFor(name, how)
+    if (waitMs > 0) this.pend(name, seen, at, { again, lookAtMs: at.mono + waitMs, whole: { how: how === 'initial' ? 'settled' : how, stamp } })
+    else this.complete(name, seen, how, stamp, at, found).again = again
+  }
+
+  /** The checksums that files were waiting for. */
+  private checksumsCame(at: Instant, found: Findings): void {
+    for (const [name, entry] of this.entries) {
+      if (entry.state !== 'pending' || entry.whole === null || !this.checksums.fresh(name)) continue
+      this.complete(name, entry.seen, entry.whole.how, entry.whole.stamp, at, found).again = entry.again
     }
   }
 
-  private marked(name: string, ctimeMs: number, at: Instant, found: Findings): void {
+  /** A file has waited for its checksum, and none came: it is taken without, where that is allowed. */
+  private waited(name: string, at: Instant, found: Findings): Findings {
+    const entry = this.entries.get(name)
+    if (entry?.state !== 'pending' || entry.whole === null) return found
+    const { whole, again, seen } = entry
+    if (this.checksums.missing(name)) found.notices.push(checksumAwaited(this.options.folder, name))
+    else this.complete(name, seen, whole.how, whole.stamp, at, found).again = again
+    return found
+  }
+
+  private marked(name: string, seen: Seen): boolean {
+    const ctimeMs = this.asides.markedAt(name)
+    return ctimeMs !== null && markerVouches(ctimeMs, seen)
+  }
+
+  private meetMarker(name: string, ctimeMs: number, at: Instant, found: Findings): void {
     const entry = this.entries.get(name)
     if (entry === undefined || entry.state === 'refused') return
-    const vouches = markerVouches(ctimeMs, entry.seen.birthMs)
+    const vouches = this.marked(name, entry.seen)
     if (entry.state === 'pending') {
-      if (vouches && !entry.initial) this.complete(name, entry.seen, 'marker', undefined, at, found)
+      if (entry.whole?.how === 'marker') return
+      if (vouches && !entry.initial) this.arrived(name, entry, 'marker', at, found)
       else if (!vouches && !entry.toldStale) {
         entry.toldStale = true
         found.notices.push(markerStale(this.options.folder, name))
@@ -256,10 +327,14 @@ export class FolderBook {
 
   private complete(name: string, seen: Seen, complete: Completeness, stamp: number | undefined, at: Instant, found: Findings): CompleteEntry {
     const path = `${this.options.folder}/${name}`
-    const drop: WatchedDrop = { identity: folderIdentity(name, seen, stamp), path, complete, noticedAt: at.wall, sequence: this.nextSequence() }
-    const entry: CompleteEntry = { state: 'complete', seen, drop, markerCtimeMs: this.asides.markers().get(name) ?? null, guess: null }
+    // A file that is again what it was before has been another one meanwhile.
+    const wasBefore = seen.file !== undefined && this.known.before(name, seen) !== undefined
+    const identity = identityOf(name, seen, stamp ?? (wasBefore ? at.wall : undefined))
+    const drop: WatchedDrop = { identity, label: labelFor(name, seen), path, complete, noticedAt: at.wall, sequence: this.nextSequence() }
+    const entry: CompleteEntry = { state: 'complete', seen, drop, markerCtimeMs: this.asides.markedAt(name), guess: null, again: 0, sinceMs: at.mono }
     this.entries.set(name, entry)
     this.known.remember(name, seen, drop)
+    this.checksums.taken(name)
     if (complete === 'initial') return entry
     if (!this.currentBook.stands) found.announce.push(drop)
     else if (!this.toldCurrentDecides && this.currentBook.current?.path !== path) {
@@ -294,6 +369,15 @@ export class FolderBook {
   private nextSequence(): number {
     return (this.sequence += 1)
   }
+}
+
+function isBuild(name: string, { kind, file }: Seen): boolean {
+  return kind === 'folder' || file !== undefined && kindOfFile(name, file.mode) !== null
+}
+
+/** The reading of the folder may be older than the look, and it is the look that found it whole. */
+function seenIn({ youngestMs, file }: Look, seen: Seen): Seen {
+  return file === undefined ? seen : { ...seen, ctimeMs: youngestMs, file }
 }
 
 function looks(entry: PendingEntry | CompleteEntry): { lookAtMs: number } | null {

@@ -1,3 +1,4 @@
+import type { Stamped } from './identity.ts'
 import { clockSteady, type Instant } from './instant.ts'
 
 /** Kernels stamp with a clock that ticks every 1 to 10 ms; that, and some. */
@@ -30,10 +31,12 @@ export function wasMovedIn(facts: ArrivalFacts): boolean {
 }
 
 /**
- * Rule (b): whether the marker vouches for this folder. A marker older than the folder was left behind by another one
- * of the same name: believing it would start a build while it is being copied.
+ * Rule (b): whether the marker vouches for this. A marker older than a folder was left behind by another one
+ * of the same name: believing it would start a build while it is being copied. A file can be written over, so it must not be
+ * younger in any way.
  */
-export function markerVouches(markerCtimeMs: number, birthMs: number): boolean {
+export function markerVouches(markerCtimeMs: number, { birthMs, ctimeMs, file }: Stamped): boolean {
+  if (file !== undefined) return markerCtimeMs >= ctimeMs
   return birthMs <= 0 || markerCtimeMs >= birthMs
 }
 

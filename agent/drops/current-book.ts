@@ -45,7 +45,7 @@ export class CurrentBook {
       if (this.last?.path === path && this.last.identity.inode === identity.inode) this.drop = this.last
       return
     }
-    this.drop = { identity, path, complete: listing.initial ? 'initial' : 'moved', noticedAt: listing.at.wall, sequence: nextSequence() }
+    this.drop = { identity, label: identity.name, path, complete: listing.initial ? 'initial' : 'moved', noticedAt: listing.at.wall, sequence: nextSequence() }
     this.last = this.drop
     const key = identityKey(identity)
     if (!listing.initial && !this.announced.has(key)) found.announce.push(this.drop)

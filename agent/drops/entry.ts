@@ -1,5 +1,6 @@
+import type { Completeness } from '../drop.ts'
 import type { CurrentLink } from './current-link.ts'
-import type { Stamped, WatchedDrop } from './identity.ts'
+import type { FileFacts, Stamped, WatchedDrop } from './identity.ts'
 import type { Instant } from './instant.ts'
 import type { Notice } from './notice.ts'
 
@@ -24,7 +25,7 @@ export interface Listing {
   readonly initial: boolean
 }
 
-/** A look into the tree of one folder. */
+/** A look into the tree of one folder, or at one file. */
 export interface Look {
   readonly name: string
   readonly inode: number
@@ -35,6 +36,8 @@ export interface Look {
   readonly youngestMs: number
   /** Equal for trees in which nothing changed; null where the look was broken off because of something young. */
   readonly print: string | null
+  /** Of a file: what it was in this look. */
+  readonly file?: FileFacts | undefined
 }
 
 /** What the watch is asked to look into. */
@@ -45,7 +48,7 @@ export interface Due {
   /** The look may be broken off at the first ctime above this (wall clock). */
   readonly enoughAboveMs: number
   readonly initial: boolean
-  /** A marker speaks for it, so there is nothing to look for. */
+  /** It is known to be whole, so there is nothing to look for. */
   readonly sure: boolean
 }
 
@@ -76,6 +79,10 @@ export interface PendingEntry {
   print: { readonly text: string; readonly sinceMs: number } | null
   toldHeld: boolean
   toldStale: boolean
+  /** Of a file that is whole, and waits for its NAME.sha256: how it is known to be, and what makes it another drop. null: it is not. */
+  readonly whole: { readonly how: Completeness; readonly stamp: number | undefined } | null
+  /** See CompleteEntry. */
+  readonly again: number
 }
 
 export interface CompleteEntry {
@@ -84,8 +91,12 @@ export interface CompleteEntry {
   readonly drop: WatchedDrop
   /** Of the marker that was there, or came later; null: none so far. */
   markerCtimeMs: number | null
-  /** Where completeness was a guess: it is looked into again. null: it was sure, and what changes in it is its own affair. */
+  /** Where completeness was a guess: it is looked into again. null: it was sure, and what changes in it is its own affair; or it is a file. */
   guess: Guess | null
+  /** Of a file: how often in a row it was written anew soon after it had been taken for whole. */
+  again: number
+  /** Since when it is whole, or was written anew without being taken; monotonic. */
+  sinceMs: number
 }
 
 export interface Guess {

@@ -8,6 +8,7 @@ import { openHints } from './hints.ts'
 import type { WatchedDrop } from './identity.ts'
 import { instantNow, type Instant } from './instant.ts'
 import { lookInto } from './look.ts'
+import { hintedAt } from './name.ts'
 import type { Notice } from './notice.ts'
 import { folderBack, folderMissing, folderUnsafe, foreignClock, openFilesHidden, readFailed, watchLimit } from './notices.ts'
 import { findHolders } from './open-files.ts'
@@ -67,7 +68,7 @@ class FolderWatch implements ReleasesWatch {
     this.edges = edges
     this.folder = folder
     this.identity = identityOf(stats)
-    this.book = new FolderBook({ folder, settleMs: options.settleMs, clockIsOurs: ours })
+    this.book = new FolderBook({ folder, settleMs: options.settleMs, clockIsOurs: ours, ...(options.checksums === undefined ? {} : { checksums: options.checksums }) })
     this.ears = new Ears({
       folder,
       open: edges.openHints,
@@ -93,7 +94,8 @@ class FolderWatch implements ReleasesWatch {
   }
 
   find(name: string): WatchedDrop | null {
-    return this.book.list().findLast((drop) => drop.identity.name === name) ?? null
+    const drops = this.book.list()
+    return drops.findLast((drop) => drop.label === name) ?? drops.findLast((drop) => drop.identity.name === name) ?? null
   }
 
   setRunning(path: string, running: boolean): void {
@@ -173,7 +175,7 @@ class FolderWatch implements ReleasesWatch {
     const reading = await readFolder(this.folder, (name) => {
       if (!this.book.knows(name)) return true
       known.add(name)
-      return full || hinted.has(name)
+      return full || hintedAt(hinted, name)
     })
     if (this.closed) return
     const absent = new Map<string, number>()

@@ -1,6 +1,6 @@
 import { identityKey } from '../drop.ts'
 import type { Seen } from './entry.ts'
-import { folderIdentity, type WatchedDrop } from './identity.ts'
+import { identityOf, type WatchedDrop } from './identity.ts'
 
 /** What was whole once, so that nothing is announced again because it was out of sight for a moment. */
 export class Known {
@@ -9,10 +9,10 @@ export class Known {
 
   /** The drop that this folder was when it was last seen. */
   before(name: string, seen: Seen): { readonly drop: WatchedDrop; readonly ctimeMs: number } | undefined {
-    return this.drops.get(identityKey(folderIdentity(name, seen)))
+    return this.drops.get(identityKey(identityOf(name, seen)))
   }
 
   remember(name: string, seen: Seen, drop: WatchedDrop): void {
-    this.drops.set(identityKey(folderIdentity(name, seen)), { drop, ctimeMs: seen.ctimeMs })
+    this.drops.set(identityKey(identityOf(name, seen)), { drop, ctimeMs: seen.ctimeMs })
   }
 }

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs'
 import type { FolderBook } from './book.ts'
 import type { Due, Findings, Look } from './entry.ts'
+import type { FileFacts } from './identity.ts'
 import { instantNow } from './instant.ts'
 import type { findHolders, HolderScan } from './open-files.ts'
 import { walkTree } from './walk.ts'
@@ -43,12 +44,14 @@ export async function lookInto(due: readonly Due[], looks: Looks): Promise<void>
 async function lookAt(path: string, due: Due, signal: AbortSignal): Promise<Look> {
   const began = instantNow()
   const look = { name: due.name, inode: due.inode, began }
-  if (due.sure || due.initial && began.wall - due.ctimeMs > oldMs) return { ...look, endedMs: began.mono, youngestMs: due.ctimeMs, print: null }
+  if (due.initial && (due.sure || began.wall - due.ctimeMs > oldMs)) return { ...look, endedMs: began.mono, youngestMs: due.ctimeMs, print: null }
   let youngestMs = 0
   let count = 0
   let bytes = 0
   let stamps = 0
-  const visit = (_relative: string, stats: Stats): 'stop' | undefined => {
+  let file: FileFacts | undefined
+  const visit = (relative: string, stats: Stats): 'stop' | undefined => {
+    if (relative === '' && stats.isFile()) file = { size: stats.size, mtimeMs: stats.mtimeMs, mode: stats.mode }
     count += 1
     bytes += stats.size
     // A change after the clock was set back is not the youngest; the sum, in whole microseconds, shows it.
@@ -58,5 +61,5 @@ async function lookAt(path: string, due: Due, signal: AbortSignal): Promise<Look
     return stats.ctimeMs > due.enoughAboveMs && stats.ctimeMs <= began.wall ? 'stop' : undefined
   }
   const whole = await walkTree(path, { signal, visit })
-  return { ...look, endedMs: performance.now(), youngestMs, print: whole ? `${count} ${bytes} ${stamps}` : null }
+  return { ...look, endedMs: performance.now(), youngestMs, print: whole ? `${count} ${bytes} ${stamps}` : null, file }
 }

@@ -7,10 +7,15 @@ export type NameVerdict =
   | { readonly kind: 'marker'; readonly of: string }
   /** Something under way or beside a drop: says nothing, and is remembered by its inode. */
   | { readonly kind: 'ignored' }
+  /** `NAME.sha256` says what NAME has to be, and is no drop itself. */
+  | { readonly kind: 'checksum'; readonly of: string }
   | { readonly kind: 'refused'; readonly reason: string }
 
+/** The ending of the file beside a build that says its SHA-256. */
+export const checksumEnding = '.sha256'
+
 const allowed = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-const asides = ['.tmp', '.part', '.sha256']
+const asides = ['.tmp', '.part']
 
 /** Whether `name` may be the name of a release: `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$` (design, section 5). */
 export function nameAllowed(name: string): boolean {
@@ -23,17 +28,31 @@ export function judgeName(name: string): NameVerdict {
     const of = name.slice(0, -'.ready'.length)
     return nameAllowed(of) ? { kind: 'marker', of } : { kind: 'ignored' }
   }
+  if (name.endsWith(checksumEnding)) {
+    const of = name.slice(0, -checksumEnding.length)
+    return nameAllowed(of) ? { kind: 'checksum', of } : { kind: 'ignored' }
+  }
   if (name === 'current') return { kind: 'current' }
   if (nameAllowed(name)) return { kind: 'drop' }
   return { kind: 'refused', reason: whyRefused(name) }
 }
 
 /**
- * Whether a change of what bears the name may say something, its coming and going aside: a marker may be touched anew.
+ * Whether a change of what bears the name may say something, its coming and going aside: a marker may be touched anew, a
+ * checksum written over.
  * A log that is written in the folder must not have it read two hundred times a second.
  */
 export function changeMatters(name: string): boolean {
-  return judgeName(name).kind === 'marker'
+  const { kind } = judgeName(name)
+  return kind === 'marker' || kind === 'checksum'
+}
+
+/**
+ * Whether something was heard of the name, or of what speaks for it: what a marker or a checksum is believed about has to be
+ * as it is now, since a file may have been written over.
+ */
+export function hintedAt(hinted: ReadonlyMap<string, unknown>, name: string): boolean {
+  return hinted.has(name) || hinted.has(`${name}.ready`) || hinted.has(`${name}${checksumEnding}`)
 }
 
 /** Why `name` is not allowed, as the rest of the sentence "the name … ". For names that are allowed the answer means nothing. */

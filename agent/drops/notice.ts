@@ -11,5 +11,5 @@ export interface Notice {
 export type NoticeCode =
   | 'name-refused' | 'symlink-refused' | 'file-ignored' | 'special-refused'
   | 'current-dangling' | 'current-refused' | 'current-decides'
-  | 'marker-stale' | 'still-open' | 'keeps-changing' | 'open-files-hidden' | 'foreign-clock'
+  | 'marker-stale' | 'checksum-awaited' | 'still-open' | 'keeps-changing' | 'open-files-hidden' | 'foreign-clock'
   | 'watch-limit' | 'folder-missing' | 'folder-back' | 'unsafe-folder' | 'group-writable' | 'read-failed'

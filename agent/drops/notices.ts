@@ -1,3 +1,4 @@
+import { whyNoBuild } from '../builds/kind.ts'
 import type { Seen } from './entry.ts'
 import { mostAgain } from './guess.ts'
 import { escapeName } from './name.ts'
@@ -15,7 +16,7 @@ export function nameRefused(folder: string, name: string, reason: string): Notic
   }
 }
 
-/** For what has a good name and is not a folder; and for a `current` that is not a symlink. */
+/** For what has a good name and is no build; and for a `current` that is not a symlink. */
 export function notTaken(folder: string, name: string, kind: Seen['kind']): Notice {
   const path = `${folder}/${name}`
   if (name === 'current') {
@@ -23,23 +24,25 @@ export function notTaken(folder: string, name: string, kind: Seen['kind']): Noti
   }
   switch (kind) {
     case 'link':
-      return { code: 'symlink-refused', path, message: `${path} is a symlink, and only \`current\` may be one.`, hint: 'Move or copy the folder itself there.' }
-    case 'file':
-      return { code: 'file-ignored', path, message: `${path} is a file, and only folders are taken from here.`, hint: `Deploy it where it lies: gracer swap ${path}` }
+      return { code: 'symlink-refused', path, message: `${path} is a symlink, and only \`current\` may be one.`, hint: 'Move or copy what it leads to there.' }
+    case 'file': {
+      const { what, hint } = whyNoBuild(name)
+      return { code: 'file-ignored', path, message: `${path} ${what}.`, hint }
+    }
     case 'folder':
     case 'other':
       return { code: 'special-refused', path, message: `${path} is neither a file nor a folder.`, hint: 'Remove it.' }
   }
 }
 
-/** A folder in which nothing changes any more, and somebody still works. */
-export function stillOpen(folder: string, name: string, holders: readonly Holder[]): Notice {
+/** A folder in which nothing changes any more, and somebody still works; or a file that somebody may still write to. */
+export function stillOpen(folder: string, name: string, holders: readonly Holder[], isFile: boolean): Notice {
   const [first] = holders
   const others = holders.length > 1 ? ` and ${holders.length - 1} more` : ''
-  const what = first?.resident === true ? 'works in' : 'has something open in'
+  const what = isFile ? 'has it open for writing' : first?.resident === true ? 'works in it' : 'has something open in it'
   return {
     code: 'still-open', path: `${folder}/${name}`,
-    message: `${name} is not taken yet: process ${first?.pid} (${escapeName(first?.command ?? '')})${others} ${what} it.`,
+    message: `${name} is not taken yet: process ${first?.pid} (${escapeName(first?.command ?? '')})${others} ${what}.`,
     hint: `It is taken when they are done. To have it taken now: touch ${folder}/${name}.ready`,
   }
 }
@@ -47,8 +50,17 @@ export function stillOpen(folder: string, name: string, holders: readonly Holder
 export function markerStale(folder: string, name: string): Notice {
   return {
     code: 'marker-stale', path: `${folder}/${name}.ready`,
-    message: `${name}.ready is older than the folder ${name}, so it cannot speak for it.`,
+    message: `${name}.ready is older than ${name}, so it cannot speak for it.`,
     hint: `Touch ${name}.ready once ${name} is whole.`,
+  }
+}
+
+/** A file that is whole, where the config takes none without a checksum. */
+export function checksumAwaited(folder: string, name: string): Notice {
+  return {
+    code: 'checksum-awaited', path: `${folder}/${name}`,
+    message: `${name} is whole, and waits for ${name}.sha256: the config takes none without ("builds": {"sha256": "required"}).`,
+    hint: `Write it with: sha256sum ${name} > ${name}.sha256`,
   }
 }
 

@@ -136,7 +136,7 @@ class PathWatch implements ReleasesWatch {
     if (before?.identity.digest === digest) return
     this.#newest = {
       identity: { name: basename(this.#options.path), inode: print.inode, ctimeMs: print.placedMs, size: 0, digest },
-      path: print.source, complete, noticedAt: Date.now(), sequence: (before?.sequence ?? 0) + 1,
+      label: basename(this.#options.path), path: print.source, complete, noticedAt: Date.now(), sequence: (before?.sequence ?? 0) + 1,
     }
     if (complete === 'settled') this.#options.onDrop(this.#newest)
   }

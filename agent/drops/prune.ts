@@ -13,7 +13,7 @@ export interface Pruned {
 const mark = '.gracer-removed-'
 
 /**
- * Removes folders of releases below `root`, gracer's own private folder. Each is first renamed to a dot name in `root`,
+ * Removes builds (folders, archives, single files, and what stands beside them) below `root`, gracer's own private folder. Each is first renamed to a dot name in `root`,
  * so that no half of it is ever found under its name; what a crash left under such a name is removed by the next call.
  * Throws GracerError `prune-refused`, before anything is touched, when a path is not strictly within `root`, or when it or
  * a folder on the way to it is a symlink. What cannot be removed (EACCES, EBUSY) is reported, and the others still go.
@@ -50,7 +50,7 @@ async function checked(home: string, root: string, path: string): Promise<boolea
   if (parent !== join(home, dirname(full).slice(resolve(root).length))) refuse(path, 'a folder on the way to it is a symlink')
   const stats = await lstat(full).catch(missing)
   if (stats === null) return false
-  if (!stats.isDirectory()) refuse(path, 'it is not a folder')
+  if (!stats.isDirectory() && !stats.isFile()) refuse(path, 'it is neither a folder nor a file')
   return true
 }
 

@@ -2,7 +2,7 @@ import { lstat, realpath } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Drop } from '../drop.ts'
-import { folderIdentity } from './identity.ts'
+import { identityOf } from './identity.ts'
 import { escapeName, nameAllowed, whyRefused } from './name.ts'
 
 /**
@@ -23,6 +23,6 @@ export async function readDrop(path: string): Promise<Drop> {
   if (!nameAllowed(name)) {
     throw new GracerError(`The name ${escapeName(name)} ${whyRefused(name)}.`, { code: 'name-refused', exitCode: 2, hint: `Rename ${escapeName(real)}.` })
   }
-  const identity = folderIdentity(name, { inode: stats.ino, birthMs: stats.birthtimeMs, ctimeMs: stats.ctimeMs })
-  return { identity, path: real, complete: 'named', noticedAt: Date.now() }
+  const identity = identityOf(name, { inode: stats.ino, birthMs: stats.birthtimeMs, ctimeMs: stats.ctimeMs })
+  return { identity, label: name, path: real, complete: 'named', noticedAt: Date.now() }
 }

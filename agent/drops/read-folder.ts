@@ -21,5 +21,6 @@ export async function readFolder(folder: string, wants: (name: string) => boolea
 
 function seenOf(stats: Stats): Seen {
   const kind = stats.isSymbolicLink() ? 'link' : stats.isDirectory() ? 'folder' : stats.isFile() ? 'file' : 'other'
-  return { kind, inode: stats.ino, birthMs: stats.birthtimeMs, ctimeMs: stats.ctimeMs }
+  const seen = { kind, inode: stats.ino, birthMs: stats.birthtimeMs, ctimeMs: stats.ctimeMs } as const
+  return kind === 'file' ? { ...seen, file: { size: stats.size, mtimeMs: stats.mtimeMs, mode: stats.mode } } : seen
 }

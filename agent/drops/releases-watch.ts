@@ -7,6 +7,8 @@ export interface WatchReleasesOptions {
   readonly folder: string
   /** Rule (c): a build in which nothing has changed for this long is taken for whole. */
   readonly settleMs: number
+  /** required: a file without NAME.sha256 beside it waits for it. Default: optional. */
+  readonly checksums?: 'optional' | 'required' | undefined
   readonly signal?: AbortSignal | undefined
   /** Called once for each drop that becomes whole while the watch runs. Must not throw. */
   readonly onDrop: (drop: WatchedDrop) => void
@@ -20,6 +22,7 @@ export interface ReleasesWatch {
   newest(): WatchedDrop | null
   /** All that are whole, the newest last. */
   list(): WatchedDrop[]
+  /** The newest that people call so; else the file of that name. */
   find(name: string): WatchedDrop | null
   /**
    * To be called with true before something of ours runs in a drop (a migration, the release) and with false once it has

@@ -58,9 +58,9 @@ export function findRecord(state: ServiceState, label: string): ReleaseRecord | 
 }
 
 export function dropRequest(drop: Drop): DeployRequest {
-  return { origin: 'drop', source: drop.path, name: drop.identity.name, dropKey: identityKey(drop.identity), command: null, supersede: false, noticedAt: drop.noticedAt }
+  return { origin: 'drop', source: drop.path, name: drop.label, dropKey: identityKey(drop.identity), command: null, supersede: false, noticedAt: drop.noticedAt }
 }
 
 function ofDrop(drop: Drop, remark: string | null): Found {
-  return { source: drop.path, name: drop.identity.name, dropKey: identityKey(drop.identity), remark }
+  return { source: drop.path, name: drop.label, dropKey: identityKey(drop.identity), remark }
 }

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs'
+import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
 import { planBoot } from '../boot/plan.ts'
@@ -7,6 +7,7 @@ import type { ServiceConfig } from '../config/types.ts'
 import { identityKey, type Drop } from '../drop.ts'
 import { watchReleases, type Notice, type ReleasesWatch, type WatchReleasesOptions } from '../drops/folder-watch.ts'
 import { isWithin } from '../drops/identity.ts'
+import { checksumEnding } from '../drops/name.ts'
 import { watchPath } from '../drops/path-watch.ts'
 import { pruneReleases } from '../drops/prune.ts'
 import type { MasterLink } from '../master-link.ts'
@@ -115,7 +116,7 @@ export class Service {
     const before = this.#config
     this.#config = config
     this.#workingFolder = workingFolder
-    if (before.releases === config.releases && before.watch === config.watch && before.settleMs === config.settleMs) return
+    if (before.releases === config.releases && before.watch === config.watch && before.settleMs === config.settleMs && before.builds?.sha256 === config.builds?.sha256) return
     await this.#watch?.close()
     this.#watch = null
     await this.#watchDrops()
@@ -124,14 +125,14 @@ export class Service {
   }
 
   async #watchDrops(): Promise<void> {
-    const { releases, watch, settleMs } = this.#config
+    const { releases, watch, settleMs, builds } = this.#config
     const common = {
       settleMs,
       onDrop: (drop: Drop) => this.#dropped(drop),
       onNotice: (notice: Notice) => this.#options.log.warn('drops.notice', { service: this.name, code: notice.code, path: notice.path, message: notice.message, hint: notice.hint }),
     } satisfies Partial<WatchReleasesOptions>
     if (watch != null) this.#watch = await watchPath({ ...common, path: watch, without: [this.#options.state.path] })
-    else if (releases !== null) this.#watch = await watchReleases({ ...common, folder: releases })
+    else if (releases !== null) this.#watch = await watchReleases({ ...common, folder: releases, checksums: builds?.sha256 })
     if (this.#watch === null) return
     for (const record of this.runner.state.releases) if (record.process !== null) this.#watch.setRunning(record.source, true)
   }
@@ -143,7 +144,7 @@ export class Service {
   }
 
   #dropped(drop: Drop): void {
-    this.#options.log.info('drops.complete', { service: this.name, name: drop.identity.name, path: drop.path, how: drop.complete })
+    this.#options.log.info('drops.complete', { service: this.name, name: drop.label, path: drop.path, how: drop.complete })
     this.runner.dispatch({ type: 'deploy', request: this.#request(drop) })
   }
 
@@ -180,15 +181,25 @@ export class Service {
     if (current !== null) inUse.add(current.path)
     const dropped = state.releases.filter((record) => record.dropKey !== null && isWithin(releases, record.source) && dirname(record.source) === releases)
     const sources = [...new Set(dropped.map((record) => record.source).reverse())].filter((source) => !inUse.has(source))
-    const old = sources.slice(keep)
+    const old = sources.slice(keep).filter((source) => this.#wasTried(source))
     if (old.length === 0) return
     try {
-      const pruned = await pruneReleases(releases, old)
+      const pruned = await pruneReleases(releases, old.flatMap((source) => [source, ...besides(source)]))
       this.#options.log.info('drops.pruned', { service: this.name, ...pruned })
       for (const record of state.releases) if (old.includes(record.source)) this.logs.remove(record.id)
     } catch (error) {
       this.#options.log.warn('drops.not-pruned', { service: this.name, error: (error as Error).message })
     }
+  }
+
+  /** What lies there now may be another drop of the same name, or be about to become one. */
+  #wasTried(source: string): boolean {
+    const stats = lstatSync(source, { throwIfNoEntry: false })
+    if (stats === undefined) return true
+    const identity = this.#watch?.list().find((drop) => drop.path === source)?.identity
+    if (identity === undefined || !Object.hasOwn(this.runner.state.tried, identityKey(identity))) return false
+    // A file that is being written over is noticed by the watch a while later.
+    return identity.mtimeMs === undefined || identity.mtimeMs === stats.mtimeMs && identity.size === stats.size
   }
 
   /** gracer's own copies of builds: of old ones as many stay as of folders; those in use always. */
@@ -215,4 +226,9 @@ export class Service {
       for (const name of readdirSync(folder)) if (!known.has(basename(name, '.json'))) rmSync(join(folder, name), { force: true })
     }
   }
+}
+
+/** The files that speak for a build, beside it. */
+function besides(source: string): string[] {
+  return [`${source}.ready`, `${source}${checksumEnding}`].filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isFile() === true)
 }

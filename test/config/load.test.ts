@@ -2,6 +2,7 @@ import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
+import { buildDefaults } from '../../agent/builds/limits.ts'
 import { bakeRule } from '../../agent/canary/bake-rule.ts'
 import { defaultLimits } from '../../proxy/front-settings.ts'
 import { canaryConfigDefault } from '../../agent/config/canary.ts'
@@ -39,7 +40,7 @@ it('gives the defaults of the design where there is no file', () => {
     form: 'flat',
     services: [
       {
-        name: 'default', match: { host: null, path: '/' }, releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, watch: null, settleMs: 3_000,
+        name: 'default', match: { host: null, path: '/' }, releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, watch: null, settleMs: 3_000, builds: buildDefaults,
         health: { path: null, host: 'localhost', headers: new Map(), expect: [{ from: 200, to: 299 }], intervalMs: 250, timeoutMs: 2_000, successes: 2, deadlineMs: 60_000 },
         drain: { timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000, stopMs: 10_000 },
         bakeMs: 20_000, bakeRule, previousAssets: false, onCrashLoop: 'hold', canary: canaryConfigDefault, hold: { timeoutMs: 10_000, max: 1_000, pace: 100 },
@@ -53,7 +54,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   const cwd = withConfig({
     $schema: './node_modules/gracer/docs/gracer.schema.json',
     listen: '[::1]:9', workers: 3, trustProxy: true, limits: { idle: '5s', firstByte: '90s', bodySize: '1MiB', bodyStall: null }, log: { level: 'debug', access: { sample: 0.5, file: 'a.log', size: '1MB' } }, metrics: { listen: 'localhost:9464' },
-    releases: './drops', command: ['node', 'x.mjs'], socket: 'port', env: { A: '1' }, envFile: 'my.env', keep: 2, settle: '1s',
+    releases: './drops', command: ['node', 'x.mjs'], socket: 'port', env: { A: '1' }, envFile: 'my.env', keep: 2, settle: '1s', builds: { size: '64MiB', files: 50, sha256: 'required' },
     health: { path: '/up', host: 'shop.test:80', headers: { 'X-Probe': 'yes' }, expect: '204', interval: '1s', timeout: '3s', successes: 1, deadline: '2m' },
     drain: { timeout: '1s', streams: '0s', upgraded: '2s', spread: '0s', stop: '3s' }, bake: '0s', bakeRule: { users: 3, floor: '0.5%', factor: 1.5, withoutBaseline: '20%' }, previousAssets: true, onCrashLoop: 'rollback',
     hold: { timeout: '4s', max: 0 }, overlap: false, ports: { METRICS_PORT: 'auto', ADMIN_PORT: 9_100 },
@@ -63,7 +64,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   const config = loadConfig({ cwd })
   expect(config).toMatchObject({ file: join(cwd, 'gracer.json'), base: cwd, listen: { host: '::1', port: 9 }, workers: 3, front: { trustProxy: true, limits: { idleMs: 5_000, firstByteMs: 90_000, bodyBytes: 1_048_576, bodyStallMs: null, readStallMs: 300_000 }, access: { sample: 0.5, query: false, file: join(cwd, 'a.log'), maxBytes: 1_000_000, keep: 3 } }, log: { level: 'debug' }, metrics: { host: '127.0.0.1', port: 9_464 } })
   expect(only(config)).toEqual({
-    name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, watch: null, settleMs: 1_000,
+    name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, watch: null, settleMs: 1_000, builds: { maxBytes: 64 * 2 ** 20, maxEntries: 50, sha256: 'required' },
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },
     drain: { timeoutMs: 1_000, streamsMs: 0, upgradedMs: 2_000, spreadMs: 0, stopMs: 3_000 }, bakeMs: 0, bakeRule: { users: 3, floor: 0.005, factor: 1.5, withoutBaseline: 0.2 }, previousAssets: true, onCrashLoop: 'rollback', canary: canaryConfigDefault, hold: { timeoutMs: 4_000, max: 0, pace: 100 },
     overlap: false, ports: new Map<string, unknown>([['METRICS_PORT', 'auto'], ['ADMIN_PORT', 9_100]]),
@@ -141,7 +142,7 @@ it('keeps within the bounds of every value', () => {
     { workers: 0 }, { workers: 1.5 }, { workers: '2' }, { settle: '0s' }, { settle: '25h' }, { bake: '-1s' }, { bakeRule: { users: 0 } }, { bakeRule: { floor: 5 } }, { bakeRule: { factor: 0.5 } }, { bakeRule: { withoutBaseline: '101%' } }, { keep: 0 }, { hold: { max: -1 } }, { hold: { timeout: '0ms' } },
     { health: { expect: '200-' } }, { health: { path: '/a b' } }, { health: { headers: { 'a b': 'x' } } }, { health: { headers: { a: 'x\ny' } } }, { health: { host: 'a/b' } },
     { command: [] }, { command: [''] }, { command: ['a', 1] }, { env: { 'A=B': '1' } }, { env: { A: 1 } }, { env: { GRACER_X: '1' } }, { env: { LISTEN_FDS: '1' } },
-    { socket: 'tcp' }, { onCrashLoop: 'cry' }, { log: { level: 'trace' } }, { releases: '' }, { trustProxy: 'yes' }, { listen: '127.0.0.1:65536' }, [], 'x', null, 3,
+    { socket: 'tcp' }, { builds: { size: '1' } }, { builds: { size: '10B' } }, { builds: { files: 0 } }, { builds: { sha256: 'yes' } }, { builds: 5 }, { onCrashLoop: 'cry' }, { log: { level: 'trace' } }, { releases: '' }, { trustProxy: 'yes' }, { listen: '127.0.0.1:65536' }, [], 'x', null, 3,
   ]
   for (const content of bad) expect([JSON.stringify(content), Object.keys(problems(content)).length]).toEqual([JSON.stringify(content), 1])
 })

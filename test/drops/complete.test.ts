@@ -61,10 +61,13 @@ describe('rule (a): moved in', () => {
 
 describe('rule (b): the marker', () => {
   it('speaks for a folder that was there before it, and not for a later one of the same name', () => {
-    expect(markerVouches(5000, 4000)).toBe(true)
-    expect(markerVouches(5000, 5000)).toBe(true)
-    expect(markerVouches(5000, 5001)).toBe(false)
-    expect(markerVouches(5000, 0)).toBe(true)
+    const folder = (birthMs: number): boolean => markerVouches(5000, { inode: 1, birthMs, ctimeMs: 9000 })
+    expect([4000, 5000, 5001, 0].map(folder)).toEqual([true, true, false, true])
+  })
+
+  it('speaks for a file that was not touched since, by whatever: it can be written over', () => {
+    const file = (ctimeMs: number): boolean => markerVouches(5000, { inode: 1, birthMs: 4000, ctimeMs, file: { size: 1, mtimeMs: 1, mode: 0o644 } })
+    expect([4000, 5000, 5001].map(file)).toEqual([true, true, false])
   })
 })
 

@@ -257,7 +257,7 @@ describe('what is not taken', () => {
     const root = scratch()
     const folder = join(root, 'releases')
     const { notices, drops, notice } = await watched(folder, { settleMs: 100 })
-    await writeFile(join(folder, 'v1.tgz'), 'x')
+    await writeFile(join(folder, 'notes.txt'), 'x')
     await symlink('/etc', join(folder, 'link'))
     await run('mkfifo', [join(folder, 'fifo')])
     await mkdir(join(folder, 'a\u001b[2J b'))

@@ -17,11 +17,13 @@ describe('the name of a drop', () => {
     expect(judgeName(name).kind).toBe(name.startsWith('.') ? 'ignored' : 'refused')
   })
 
-  it.each(['.', '..', '.x', '.v1.swp', 'v1.tmp', 'v1.part', 'v1.sha256', '.ready', '-.ready', 'a b.ready', '-x.tmp'])('%s is passed over in silence', (name) => {
+  it.each(['.', '..', '.x', '.v1.swp', 'v1.tmp', 'v1.part', '-.sha256', '.ready', '-.ready', 'a b.ready', '-x.tmp'])('%s is passed over in silence', (name) => {
     expect(judgeName(name)).toEqual({ kind: 'ignored' })
   })
 
-  it('knows the marker of a drop, and the symlink', () => {
+  it('knows the marker and the checksum of a drop, and the symlink', () => {
+    expect(judgeName('v1.tgz.sha256')).toEqual({ kind: 'checksum', of: 'v1.tgz' })
+    expect(changeMatters('v1.tgz.sha256')).toBe(true)
     expect(judgeName('v1.ready')).toEqual({ kind: 'marker', of: 'v1' })
     expect(judgeName('current')).toEqual({ kind: 'current' })
     expect(changeMatters('v1.ready')).toBe(true)

@@ -70,13 +70,14 @@ export interface Watched {
 }
 
 /** Watches the folder with a short settle time, and gathers what is announced. Waits until the watch can tell moves. */
-export async function watched(folder: string, options: { settleMs?: number; onDrop?: (drop: WatchedDrop) => void } & Partial<WatchEdges> = {}): Promise<Watched> {
+export async function watched(folder: string, options: { settleMs?: number; checksums?: 'required'; onDrop?: (drop: WatchedDrop) => void } & Partial<WatchEdges> = {}): Promise<Watched> {
   const drops: WatchedDrop[] = []
   const notices: Notice[] = []
-  const { settleMs = 300, onDrop, ...edges } = options
+  const { settleMs = 300, checksums, onDrop, ...edges } = options
   const watch = await watchReleases({
     folder,
     settleMs,
+    checksums,
     onDrop: (drop) => {
       drops.push(drop)
       onDrop?.(drop)
