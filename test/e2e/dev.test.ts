@@ -325,6 +325,19 @@ describe('its end leaves no process', () => {
   })
 })
 
+test('of several services the named one is run, else the first, and it says which there are', async () => {
+  const files = {
+    'gracer.json': JSON.stringify({ services: { web: { command: ['node', 'web.mjs'] }, api: { path: '/api', command: ['node', 'api.mjs'] } } }),
+    'web.mjs': oneFileApp('from web'), 'api.mjs': oneFileApp('from api'),
+  }
+  const [first, named] = await Promise.all([startDev(files, []), startDev(files, ['--service', 'api'])])
+  expect(first.records[0]).toMatchObject({ event: 'listening', service: 'web', others: ['api'] })
+  expect(named.records[0]).toMatchObject({ event: 'listening', service: 'api', others: ['web'] })
+  await first.answers('from web')
+  await named.answers('from api')
+  expect(await startDev(files, ['--service', 'aip']).catch((error: unknown) => String(error))).toMatch(/there is no service "aip"; expected one of web, api/)
+})
+
 test('a move of the file into place, as editors do, is one reload', async () => {
   const dev = await startDev({ 'server.mjs': oneFileApp('v1') })
   await dev.answers('v1')

@@ -13,6 +13,8 @@ export interface DevRecord {
   readonly outcome?: string
   readonly cause?: string
   readonly text?: string
+  readonly service?: string
+  readonly others?: readonly string[]
   readonly noticedUs?: number
   readonly totalMs?: number
   readonly bootMs?: number | null
