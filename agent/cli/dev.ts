@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { passOn } from '../dev/app-output.ts'
 import { beginFirstBoot } from '../dev/first-boot.ts'
-import { killAllGroups } from '../dev/group.ts'
+import { guardGroups, killAllGroups } from '../dev/group.ts'
 import type { DevOptions } from '../dev/options.ts'
 
 export type DevFlags = Omit<DevOptions, 'cwd'>
@@ -29,6 +29,7 @@ export async function runDev(flags: DevFlags): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
     process.on('uncaughtException', reject)
     const run = async (): Promise<void> => {
+      guardGroups()
       // The app boots while the rest is loaded, which takes as long.
       const beginning = beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
       const [first, { Dev }, { Terminal }] = await Promise.all([beginning, import('../dev/dev.ts'), import('../dev/terminal.ts')])
