@@ -1,18 +1,18 @@
 import { realpathSync } from 'node:fs'
-import { bootEarly } from '../dev/early-boot.ts'
-import { killAllGroups } from '../dev/group.ts'
+import { passOn } from '../dev/app-output.ts'
+import { beginFirstBoot } from '../dev/first-boot.ts'
+import { guardGroups, killAllGroups } from '../dev/group.ts'
 import type { DevOptions } from '../dev/options.ts'
-import { Terminal } from '../dev/terminal.ts'
 
 export type DevFlags = Omit<DevOptions, 'cwd'>
 
 /** `gracer dev`: one process in the foreground, until q, Ctrl-C or SIGTERM; a second one ends it at once. */
 export async function runDev(flags: DevFlags): Promise<number> {
   const options: DevOptions = { ...flags, cwd: realpathSync(process.cwd()) }
-  const terminal = new Terminal(options)
   // Whatever the way out is: no process stays, and the terminal is as it was.
+  let restore = (): void => {}
   process.on('exit', () => {
-    terminal.restore()
+    restore()
     killAllGroups()
   })
   return await new Promise<number>((resolve, reject) => {
@@ -29,11 +29,14 @@ export async function runDev(flags: DevFlags): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
     process.on('uncaughtException', reject)
     const run = async (): Promise<void> => {
-      const since = Date.now()
-      const app = await bootEarly(options, (stream, chunk) => terminal.output(stream, chunk))
-      const { Dev } = await import('../dev/dev.ts')
+      guardGroups()
+      // The app boots while the rest is loaded, which takes as long.
+      const beginning = beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
+      const [first, { Dev }, { Terminal }] = await Promise.all([beginning, import('../dev/dev.ts'), import('../dev/terminal.ts')])
       if (ending) return
-      const dev = new Dev(options, terminal, { app, since })
+      const terminal = new Terminal(options)
+      restore = () => terminal.restore()
+      const dev = new Dev(options, terminal, first)
       endDev = () => dev.end()
       terminal.attach(dev, end)
       await dev.start()

@@ -1,8 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import type { DevFlags } from './dev.ts'
+import { buildTimeoutDefault } from './dev-words.ts'
 import { commonOf, duration, given, type Declare } from './arguments.ts'
 import type { InspectAddress } from '../dev/inspector.ts'
 
-interface Flags {
+export interface Flags {
   listen?: string
   watch?: string[]
   ignore?: string[]
@@ -26,7 +28,7 @@ export const declareDevVerb: Declare = (program, done) => {
     .option('--watch <path>', 'watch this instead of the working folder; may be given again', collect)
     .option('--ignore <pattern>', 'do not watch this, as in .gitignore; may be given again', collect)
     .option('--build <line>', 'run by the shell before each boot, such as --build "npm run build"')
-    .addOption(new Option('--build-timeout <duration>', 'a build that takes longer has failed').argParser(duration).default(300_000, '5m'))
+    .addOption(new Option('--build-timeout <duration>', 'a build that takes longer has failed').argParser(duration).default(buildTimeoutDefault.ms, buildTimeoutDefault.text))
     .option('--keep-old', 'after a failed build or boot serve the old code instead of a page with the error')
     .option('--no-inject', 'no script in HTML pages: they do not reload by themselves')
     .option('--no-overlap', 'end the old code before the new one boots, for apps that cannot run twice')
@@ -34,14 +36,19 @@ export const declareDevVerb: Declare = (program, done) => {
     .option('--inspect [host:port]', "node's debugger, on one address for whichever code serves (127.0.0.1:9229)", inspectAddress(false))
     .option('--inspect-brk [host:port]', 'the same, and each boot waits for the debugger', inspectAddress(true))
     .action(async (words: string[], own: Flags, command: Command) => {
-      const { config, json, color } = commonOf(command)
       const { runDev } = await import('./dev.ts')
-      done(await runDev({
-        ...given({ config, listen: own.listen }), command: words, watch: own.watch ?? [], ignore: own.ignore ?? [], build: own.build ?? null,
-        buildTimeoutMs: own.buildTimeout, keepOld: own.keepOld === true, inject: own.inject, overlap: own.overlap, poll: own.poll === true,
-        inspect: inspectOf(own.inspectBrk, true) ?? inspectOf(own.inspect, false), json, color,
-      }))
+      done(await runDev(devFlags(words, own, command)))
     })
+}
+
+/** What the command line comes to. */
+export function devFlags(words: readonly string[], own: Flags, command: Command): DevFlags {
+  const { config, service, json, color } = commonOf(command)
+  return {
+    ...given({ config, service, listen: own.listen }), command: words, watch: own.watch ?? [], ignore: own.ignore ?? [], build: own.build ?? null,
+    buildTimeoutMs: own.buildTimeout, keepOld: own.keepOld === true, inject: own.inject, overlap: own.overlap, poll: own.poll === true,
+    inspect: inspectOf(own.inspectBrk, true) ?? inspectOf(own.inspect, false), json, color,
+  }
 }
 
 function collect(value: string, before: string[] = []): string[] {

@@ -47,7 +47,7 @@ export class App {
     this.socket = start.socket
     this.spawnedAt = spawnedAt
     const { child } = handed
-    this.group = new Group(handed.pid, child, { release: start.id, port })
+    this.group = new Group(child, { release: start.id, port })
     this.ready = new Promise((resolve) => handed.events.on('notify', (key, value) => { if (key === 'READY' && value === '1') resolve() }))
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream]?.on('error', () => {})

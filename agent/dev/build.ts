@@ -54,7 +54,7 @@ export class Build {
         else tell(failed(signal === null ? `The build ended with exit code ${code}.` : `The build was ended by ${signal}.`))
       })
     })
-    this.group = new Group(child.pid ?? -1, child, null)
+    this.group = new Group(child, null)
   }
 
   end(): void {

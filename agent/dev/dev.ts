@@ -12,6 +12,7 @@ import { BuildOutput } from './build-output.ts'
 import { answerOf, devService, firstApp, firstState, step, type AppId, type CycleEvent, type CycleState, type Effect, type Outcome } from './cycle.ts'
 import { bootExit, crashed, describeFailure, type DevFailure } from './failure.ts'
 import { renderFailure } from './failure-page.ts'
+import type { FirstBoot } from './first-boot.ts'
 import { InspectorRelay } from './inspector.ts'
 import { LiveStream, type LiveState } from './live-stream.ts'
 import type { DevOptions } from './options.ts'
@@ -24,8 +25,7 @@ import { DevRewriter, scriptTag } from './rewriter.ts'
 import { Round } from './round.ts'
 import { Stylesheets } from './stylesheets.ts'
 import { portsOf } from '../health/port-owner.ts'
-import { Watch, type Burst } from './watch/watch.ts'
-import { watchRules } from './watch-rules.ts'
+import type { Burst, Watch } from './watch/watch.ts'
 
 /** What a terminal, or whoever stands for it, is told. */
 export interface DevVoice {
@@ -93,13 +93,12 @@ export class Dev {
   #ended: (() => void) | null = null
   readonly #allEnded = new Promise<void>((resolve) => { this.#ended = resolve })
 
-  /** `early`: the first boot, under way already since `since` (milliseconds since 1970). @throws GracerError of the config or the command */
-  constructor(options: DevOptions, voice: DevVoice, early: { readonly app: App | null; readonly since: number }) {
+  constructor(options: DevOptions, voice: DevVoice, first: FirstBoot) {
     this.#options = options
-    this.#early = early.app
-    this.#since = early.since
+    this.#early = first.app
+    this.#since = first.since
     this.#voice = voice
-    this.#plan = planDev(options)
+    this.#plan = first.plan
     this.#round = new Round(0, 'start')
     this.#state = firstState({ build: options.build !== null, keepOld: options.keepOld }, options.overlap && this.#plan.service.overlap)
     this.#drains = new Drains({ ledger: this.#ledger, retire: (app) => this.#front?.retire(app), closeCode: serviceRestart, onQuiet: (app) => this.#quiet(app) })
@@ -126,6 +125,7 @@ export class Dev {
     this.#voice.listening(address, this.#plan)
     // The app is started first and the files are looked at while it boots; what changes in between is noticed by its time.
     this.#dispatch({ type: 'settled', change: 'code' })
+    const [{ Watch }, { watchRules }] = await Promise.all([import('./watch/watch.ts'), import('./watch-rules.ts')])
     const { roots, rules } = watchRules(this.#options, this.#plan)
     this.#watch = new Watch({
       roots, rules, poll: this.#options.poll, since: this.#since,
@@ -283,7 +283,7 @@ export class Dev {
   async #start(booting: Booting): Promise<void> {
     const { app: id, abort } = booting
     // The first boot goes by the plan that the start was announced with.
-    if (id !== firstApp) this.#plan = planDev(this.#options)
+    if (id !== firstApp) this.#plan = await planDev(this.#options)
     const plan = this.#plan
     const inspectPort = this.#relay === null ? null : await freePort()
     const inspected = plan.inspect === null || inspectPort === null ? null : withInspector(plan.command, plan.inspect, inspectPort)

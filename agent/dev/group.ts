@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { ReleaseId } from '../../proxy/release-key.ts'
 import { groupRuns, signalGroup, strayProcesses } from '../../proxy/master/process-group.ts'
+import { Guard } from './guard.ts'
 
 const pollMs = 10
 /** After SIGKILL what still shows waits for a parent that does not reap it. */
@@ -8,6 +9,13 @@ const unreapedMs = 1_000
 
 /** Every process group that was started here and may still run: what the end of this process must not leave behind. */
 const groups = new Set<Group>()
+/** The same for an end that this process does not live to see. */
+const guard = new Guard()
+
+/** From now on no group outlives this process, however that ends. */
+export function guardGroups(): void {
+  guard.start()
+}
 
 /** SIGKILL to all; for the last moment of this process, synchronous. */
 export function killAllGroups(): void {
@@ -24,11 +32,18 @@ export class Group {
   #killedAt: number | null = null
   #timer: NodeJS.Timeout | null = null
 
-  /** `mark`: by which its processes are known that have left the group. */
-  constructor(pid: number, child: ChildProcess, mark: { readonly release: ReleaseId; readonly port: number } | null) {
-    this.pid = pid
+  /** `mark`: by which its processes are known that have left the group. A child that could not be started is gone already. */
+  constructor(child: ChildProcess, mark: { readonly release: ReleaseId; readonly port: number } | null) {
+    const { pid } = child
+    this.pid = pid ?? 0
     this.#mark = mark
+    if (pid === undefined) {
+      this.#over = true
+      this.gone = Promise.resolve()
+      return
+    }
     groups.add(this)
+    guard.add(pid)
     this.gone = new Promise((resolve) => {
       child.once('exit', () => {
         // The leader is gone: what is left of its group is of no use.
@@ -42,6 +57,7 @@ export class Group {
           this.#over = true
           if (this.#timer !== null) clearTimeout(this.#timer)
           groups.delete(this)
+          guard.remove(pid)
           resolve()
         }
         look()

@@ -4,6 +4,8 @@ import type { InspectAddress } from './inspector.ts'
 export interface DevOptions {
   readonly cwd: string
   readonly config?: string
+  /** Of several in the config; without it the first. */
+  readonly service?: string
   readonly listen?: string
   /** [] : what package.json says. */
   readonly command: readonly string[]

@@ -1,12 +1,16 @@
 import { dirname, resolve } from 'node:path'
 import { existsSync, statSync } from 'node:fs'
+import { GracerError } from '../../inherit/gracer-error.ts'
 import { planBoot } from '../boot/plan.ts'
-import { loadConfig } from '../config/load.ts'
+import { defaults } from '../config/defaults.ts'
+import { findConfig } from '../config/find-config.ts'
 import type { Config, ServiceConfig } from '../config/types.ts'
+import { parseListen } from '../config/units.ts'
 import { directCommand, pathWithBins } from './direct-command.ts'
 import { inferDevCommand } from './infer-dev-command.ts'
 import { withoutInspect, type InspectAddress } from './inspector.ts'
 import type { DevOptions } from './options.ts'
+import { plainConfig } from './plain-config.ts'
 
 /** What a boot needs; read anew for each, as the config may have changed. */
 export interface DevPlan {
@@ -20,16 +24,17 @@ export interface DevPlan {
   readonly socket: 'inherit' | 'port'
   readonly env: ReadonlyMap<string, string>
   readonly inspect: InspectAddress | null
+  /** Of several services the names of those that are not run here. */
+  readonly others: readonly string[]
 }
 
+/** What of the options a plan goes by. */
+export type PlanOptions = Pick<DevOptions, 'cwd' | 'config' | 'service' | 'listen' | 'command' | 'inspect'>
+
 /** @throws GracerError of the config, of the env file, or 'no-command', 'dev-server', 'source-missing' */
-export function planDev(options: DevOptions): DevPlan {
-  const config = loadConfig({
-    cwd: options.cwd,
-    ...(options.config === undefined ? {} : { file: options.config }),
-    overrides: options.listen === undefined ? {} : { listen: options.listen },
-  })
-  const service = config.services[0] as ServiceConfig
+export async function planDev(options: PlanOptions): Promise<DevPlan> {
+  const config = await configOf(options)
+  const service = chosenService(config, options.service)
   const given = options.command.length > 0 ? options.command : service.command
   const found = given === null ? inferDevCommand(options.cwd) : { command: given, env: new Map<string, string>(), from: options.command.length > 0 ? null : 'command of gracer.json' }
   const direct = directCommand(found.command, options.cwd)
@@ -40,7 +45,7 @@ export function planDev(options: DevOptions): DevPlan {
   env.set('PATH', pathWithBins(options.cwd, env.get('PATH') ?? process.env['PATH']))
   return {
     config, service, command: boot.command, socket: boot.socket, env, inspect,
-    shown: found.command.join(' '),
+    shown: found.command.join(' '), others: config.services.filter((one) => one !== service).map((one) => one.name),
     from: direct.instead === null ? found.from : `${found.from === null ? '' : `${found.from}, `}run as ${direct.instead}`,
   }
 }
@@ -59,4 +64,19 @@ export function programFolder(plan: Pick<DevPlan, 'shown'>, cwd: string): string
     if (existsSync(path) && statSync(path).isFile()) return dirname(path)
   }
   return null
+}
+
+/** Where no file says anything the schema is not even loaded: it would take a third of the whole start. */
+async function configOf({ cwd, config: file, listen }: PlanOptions): Promise<Config> {
+  const address = parseListen(listen ?? defaults.listen)
+  if (file === undefined && address !== undefined && findConfig(cwd) === null) return plainConfig(cwd, address)
+  const { loadConfig } = await import('../config/load.ts')
+  return loadConfig({ cwd, ...(file === undefined ? {} : { file }), overrides: listen === undefined ? {} : { listen } })
+}
+
+/** @throws GracerError 'no-service' */
+function chosenService(config: Config, name: string | undefined): ServiceConfig {
+  const chosen = name === undefined ? config.services[0] : config.services.find((one) => one.name === name)
+  if (chosen !== undefined) return chosen
+  throw new GracerError(`there is no service ${JSON.stringify(name)}; expected one of ${config.services.map((one) => one.name).join(', ')}`, { code: 'no-service', exitCode: 2 })
 }

@@ -3,6 +3,7 @@ import type { ReadStream } from 'node:tty'
 import { palette, type Palette } from '../cli/color.ts'
 import { printable } from '../cli/text.ts'
 import { say } from '../cli/output.ts'
+import { passOn } from './app-output.ts'
 import type { Dev, DevVoice } from './dev.ts'
 import type { DevFailure } from './failure.ts'
 import { keyHelp, Keys, type Key } from './keys.ts'
@@ -31,10 +32,11 @@ export class Terminal implements DevVoice {
 
   listening(url: string, plan: DevPlan): void {
     if (this.#options.json) {
-      this.#record({ event: 'listening', url, pid: process.pid, command: plan.shown })
+      this.#record({ event: 'listening', url, pid: process.pid, service: plan.service.name, others: plan.others, command: plan.shown })
       return
     }
     this.#line(`${this.#colors.strong(url)}  ${plan.shown}${plan.from === null ? '' : this.#colors.dim(`  (${plan.from})`)}`)
+    if (plan.others.length > 0) this.#line(`service "${plan.service.name}", at every host and path; gracer.json has more: gracer dev --service ${plan.others.join(' or ')} (with a --listen of its own)`)
     if (plan.inspect !== null) this.#line(`debugger: ${plan.inspect.host}:${plan.inspect.port}, whichever code serves`)
     if (this.#input !== null) this.#line(this.#colors.dim(keyHelp))
   }
@@ -50,8 +52,7 @@ export class Terminal implements DevVoice {
   }
 
   output(stream: 'stdout' | 'stderr', chunk: Buffer): void {
-    const target = stream === 'stdout' && !this.#options.json ? process.stdout : process.stderr
-    target.write(chunk)
+    passOn(stream, chunk, this.#options.json)
   }
 
   reload(reload: Reload): void {

@@ -7,6 +7,7 @@ import { until } from '../support/deadline.ts'
 import { ask, DevProcess } from '../support/dev-process.ts'
 import { pollSaves, staleReplies, type PollResult } from '../support/save-poll.ts'
 import { throwAwayInstall } from '../support/throw-away-install.ts'
+import { devStart, type StartFigures } from './dev-start.ts'
 import { spread, type Spread } from './spread.ts'
 
 interface ToolFigures {
@@ -26,8 +27,7 @@ interface ToolFigures {
 export interface DevFigures {
   /** The same one-file app started by hand, to its first reply. */
   readonly ownBootMs: Spread
-  /** `gracer dev` from its start to its first reply, less the app's own boot. */
-  readonly startAddedMs: number
+  readonly start: StartFigures
   readonly tools: readonly ToolFigures[]
 }
 
@@ -58,14 +58,9 @@ export async function devReload(saves: number, say: (line: string) => void): Pro
   const beside = throwAwayInstall('nodemon@3', 'tsx@4')
   if (beside === null) say('nodemon and tsx could not be fetched into a throw-away folder: only gracer and node --watch are measured')
   const boots: number[] = []
-  const starts: number[] = []
   const tools: Tool[] = []
   try {
-    for (let time = 0; time < 5; time += 1) {
-      boots.push(await ownBoot())
-      starts.push(await gracerStart())
-    }
-    const startAddedMs = round(spread(starts).median - spread(boots).median)
+    const start = await devStart(5)
     tools.push(await gracerTool())
     tools.push(await otherTool('node --watch', ['--watch', file]))
     if (beside !== null) {
@@ -80,7 +75,7 @@ export async function devReload(saves: number, say: (line: string) => void): Pro
       if (number % 5 === 0) say(`save ${number} of ${saves}: ${tools.map((tool) => `${tool.name} ${tool.results.at(-1)?.savesMs[0]?.toFixed(0)} ms`).join(', ')}, own boot ${boots.at(-1)?.toFixed(0)} ms`)
     }
     const own = spread(boots)
-    return { ownBootMs: own, startAddedMs, tools: tools.map((tool) => figuresOf(tool, saves, own.median)) }
+    return { ownBootMs: own, start, tools: tools.map((tool) => figuresOf(tool, saves, own.median)) }
   } finally {
     for (const tool of tools) await tool.end()
   }
@@ -134,17 +129,6 @@ async function ownBoot(): Promise<number> {
   } finally {
     await endTool(child)
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-async function gracerStart(): Promise<number> {
-  const begun = performance.now()
-  const dev = await DevProcess.start({ [file]: app(0) }, ['--', 'node', file])
-  try {
-    await dev.get()
-    return performance.now() - begun
-  } finally {
-    await dev.end()
   }
 }
 

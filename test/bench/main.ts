@@ -1,17 +1,19 @@
 import { accessCost } from './access-cost.ts'
 import { canaryTable } from './canary.ts'
 import { devReload } from './dev-reload.ts'
+import { devStart } from './dev-start.ts'
 import { drainWays } from './drain.ts'
 import { dropToReply } from './drop-to-reply.ts'
 import { proxyCost } from './proxy-cost.ts'
 import { servicesUnderLoad } from './services-under-load.ts'
 import { upgradesUnderLoad } from './upgrades-under-load.ts'
 
-// npm run bench [-- drop [RUNS] | dev [SAVES] | drain [SWAPS] | proxy [REQUESTS] | access [REQUESTS] | canary [RUNS] | upgrade [UPGRADES] | services [SWAPS]]: medians with their range; ratios and differences come from the same run.
+// npm run bench [-- drop [RUNS] | dev [SAVES] | dev-start [RUNS] | drain [SWAPS] | proxy [REQUESTS] | access [REQUESTS] | canary [RUNS] | upgrade [UPGRADES] | services [SWAPS]]: medians with their range; ratios and differences come from the same run.
 const benches = {
   drop: (amount: string | undefined) => dropToReply(Number(amount ?? 15), say),
   canary: (amount: string | undefined) => canaryTable(Number(amount ?? 2_500), say),
   dev: (amount: string | undefined) => devReload(Number(amount ?? 20), say),
+  'dev-start': async (amount: string | undefined) => ({ bare: await devStart(Number(amount ?? 15)), withConfig: await devStart(Number(amount ?? 15), '{"health":{"path":"/"}}') }),
   drain: (amount: string | undefined) => drainWays(Number(amount ?? 12), say),
   proxy: (amount: string | undefined) => proxyCost(Number(amount ?? 20_000), say),
   access: (amount: string | undefined) => accessCost(Number(amount ?? 20_000), say),

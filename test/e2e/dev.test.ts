@@ -296,6 +296,12 @@ describe('its end leaves no process', () => {
     ['while it boots', { 'server.mjs': 'await new Promise((resolve) => setTimeout(resolve, 60_000))' }, [], (dev) => until('the app to run', () => dev.processes().length > 1)],
     ['while it builds', { 'server.mjs': oneFileApp('v1'), 'build.mjs': 'setInterval(() => {}, 1000)' }, ['--build', 'node build.mjs; true'], (dev) => until('the build to run', () => dev.processes().length > 2)],
     ['with an app that has children', { 'server.mjs': `import { spawn } from 'node:child_process'\nspawn('sleep', ['600'])\n${oneFileApp('v1')}` }, [], (dev) => dev.answers('v1')],
+    ['while it reloads', { 'server.mjs': oneFileApp('v1') }, [], async (dev) => {
+      await dev.answers('v1')
+      dev.write('server.mjs', `await new Promise((resolve) => setTimeout(resolve, 60_000))`)
+      void dev.get().catch(() => null)
+      await until('old and new code', () => dev.processes().length === 3)
+    }],
     ['with an app that has failed', { 'server.mjs': 'throw new Error("x")' }, [], (dev) => dev.says('the failure', isFailure)],
   ])('%s', { timeout: 60_000 }, async (_when, files, args, reached) => {
     const dev = await startDev(files, [...args, '--', 'node', 'server.mjs'])
@@ -305,16 +311,47 @@ describe('its end leaves no process', () => {
     expect(dev.processes()).toEqual([])
   })
 
-  test('the second Ctrl-C does not wait for an app that takes no notice', async () => {
-    const dev = await startDev({ 'server.mjs': stubborn })
-    await dev.answers('stubborn')
+  test.each<[string, Record<string, string>, readonly string[], (dev: DevProcess) => Promise<unknown>]>([
+    ['an app that takes no notice of SIGTERM', { 'server.mjs': stubborn }, ['--', 'node', 'server.mjs'], (dev) => dev.answers('stubborn')],
+    ['an app of anything else, with children', { 'run.sh': 'node server.mjs & wait', 'server.mjs': 'setInterval(() => {}, 1000)' }, ['--', 'sh', 'run.sh'], (dev) => until('all to run', () => dev.processes().length === 3)],
+    ['a build', { 'server.mjs': oneFileApp('v1') }, ['--build', 'sleep 600; true', '--', 'node', 'server.mjs'], (dev) => until('all to run', () => dev.processes().length === 3)],
+  ])('even if gracer is killed with SIGKILL: %s', async (_what, files, args, reached) => {
+    const dev = await startDev(files, args)
+    await reached(dev)
+    dev.child.kill('SIGKILL')
+    await dev.exited
+    await until('all to be gone', () => dev.processes().length === 0)
+  })
+
+  test('while it is only starting', async () => {
+    const dev = await DevProcess.launch({ 'server.mjs': stubborn }, ['--', 'node', 'server.mjs'])
+    onTestFinished(() => dev.end())
+    await until('the app to run', () => dev.processes().length > 1)
+    dev.child.kill('SIGINT')
+    await dev.exited
+    await until('the app to be gone', () => dev.processes().length === 0)
+  })
+
+  const deaf = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)'
+  test.each<[string, Record<string, string>, readonly string[], (dev: DevProcess) => Promise<unknown>]>([
+    ['serves', { 'server.mjs': stubborn }, [], (dev) => dev.answers('stubborn')],
+    ['boots', { 'server.mjs': `${deaf}; console.error('deaf')` }, [], (dev) => until('it to be deaf', () => dev.stderr.includes('deaf'))],
+    ['builds', { 'server.mjs': stubborn, 'build.mjs': `${deaf}; console.error('deaf')` }, ['--build', 'node build.mjs'], (dev) => until('it to be deaf', () => dev.stderr.includes('deaf'))],
+    ['reloads', { 'server.mjs': stubborn }, [], async (dev) => {
+      await dev.answers('stubborn')
+      dev.write('server.mjs', `${deaf}; console.error('deaf')`)
+      await until('it to be deaf', () => dev.stderr.includes('deaf'))
+    }],
+  ])('the second Ctrl-C does not wait for what takes no notice: while it %s', async (_when, files, args, reached) => {
+    const dev = await startDev(files, [...args, '--', 'node', 'server.mjs'])
+    await reached(dev)
     dev.child.kill('SIGINT')
     await until('it to be ending', async () => (await dev.get().catch(() => null)) === null)
     const begun = performance.now()
     dev.child.kill('SIGINT')
     expect(await dev.exited).toBe(130)
-    expect(performance.now() - begun).toBeLessThan(4_000)
-    await until('the app to be gone', () => dev.processes().length === 0)
+    expect(performance.now() - begun).toBeLessThan(1_500)
+    await until('all to be gone', () => dev.processes().length === 0)
   })
 
   test('where the port is taken: exit 2, and what to type', async () => {
@@ -323,6 +360,19 @@ describe('its end leaves no process', () => {
     const other = await DevProcess.start({ 'server.mjs': oneFileApp('v2') }, ['--listen', String(dev.port), '--', 'node', 'server.mjs']).catch((error: unknown) => String(error))
     expect(other).toMatch(/is taken[^]*gracer dev --listen/)
   })
+})
+
+test('of several services the named one is run, else the first, and it says which there are', async () => {
+  const files = {
+    'gracer.json': JSON.stringify({ services: { web: { command: ['node', 'web.mjs'] }, api: { path: '/api', command: ['node', 'api.mjs'] } } }),
+    'web.mjs': oneFileApp('from web'), 'api.mjs': oneFileApp('from api'),
+  }
+  const [first, named] = await Promise.all([startDev(files, []), startDev(files, ['--service', 'api'])])
+  expect(first.records[0]).toMatchObject({ event: 'listening', service: 'web', others: ['api'] })
+  expect(named.records[0]).toMatchObject({ event: 'listening', service: 'api', others: ['web'] })
+  await first.answers('from web')
+  await named.answers('from api')
+  expect(await startDev(files, ['--service', 'aip']).catch((error: unknown) => String(error))).toMatch(/there is no service "aip"; expected one of web, api/)
 })
 
 test('a move of the file into place, as editors do, is one reload', async () => {

@@ -13,6 +13,8 @@ export interface DevRecord {
   readonly outcome?: string
   readonly cause?: string
   readonly text?: string
+  readonly service?: string
+  readonly others?: readonly string[]
   readonly noticedUs?: number
   readonly totalMs?: number
   readonly bootMs?: number | null
@@ -58,11 +60,16 @@ export class DevProcess {
 
   /** `files` are written before it starts; it is listening when this resolves. */
   static async start(files: Record<string, string>, args: readonly string[], env: Record<string, string> = {}): Promise<DevProcess> {
-    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gracer-dev-')))
-    for (const [name, text] of Object.entries(files)) writeInto(folder, name, text)
-    const dev = new DevProcess(folder, await freePort(), args, env)
+    const dev = await DevProcess.launch(files, args, env)
     await dev.says('it to listen', (record) => record.event === 'listening')
     return dev
+  }
+
+  /** The same, and it is not waited for. */
+  static async launch(files: Record<string, string>, args: readonly string[], env: Record<string, string> = {}): Promise<DevProcess> {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gracer-dev-')))
+    for (const [name, text] of Object.entries(files)) writeInto(folder, name, text)
+    return new DevProcess(folder, await freePort(), args, env)
   }
 
   write(name: string, text: string): void {

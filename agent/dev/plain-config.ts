@@ -1,0 +1,32 @@
+import { matchesAll } from '../../proxy/match.ts'
+import { defaults } from '../config/defaults.ts'
+import type { Config } from '../config/types.ts'
+import { parseDuration, parseExpect, type ListenAddress } from '../config/units.ts'
+
+/**
+ * What loadConfig() gives where there is no gracer.json, without the schema: loading that takes longer than a small app's
+ * whole boot. A test holds the two together.
+ */
+export function plainConfig(base: string, listen: ListenAddress): Config {
+  const { health, drain, hold } = defaults
+  return {
+    file: null, base, listen, workers: defaults.workers, log: { level: defaults.log.level }, metrics: null, form: 'flat',
+    front: { trustProxy: defaults.trustProxy, idleMs: ms(defaults.limits.idle), access: null },
+    services: [{
+      name: 'default', match: matchesAll, releases: null, watch: null, command: null, socket: defaults.socket, env: new Map(), envFile: null,
+      keep: defaults.keep, settleMs: ms(defaults.settle), bakeMs: ms(defaults.bake), onCrashLoop: defaults.onCrashLoop, overlap: defaults.overlap,
+      health: {
+        path: health.path, host: health.host, headers: new Map(), expect: parseExpect(health.expect) ?? [], successes: health.successes,
+        intervalMs: ms(health.interval), timeoutMs: ms(health.timeout), deadlineMs: ms(health.deadline),
+      },
+      drain: { timeoutMs: ms(drain.timeout), streamsMs: ms(drain.streams), upgradedMs: ms(drain.upgraded), spreadMs: ms(drain.spread), stopMs: ms(drain.stop) },
+      hooks: { prepare: [], release: [], confirmed: [], timeoutMs: ms(defaults.hooks.timeout) },
+      ports: new Map(),
+      hold: { timeoutMs: ms(hold.timeout), max: hold.max, pace: hold.pace },
+    }],
+  }
+}
+
+function ms(text: string): number {
+  return parseDuration(text) ?? 0
+}
