@@ -101,9 +101,9 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     explain(name, label): Explanation {
       const service = serviceNamed(name)
       const { state, teller: { story, history } } = service.runner
-      const record = recordOf(service, label)
+      const [record, why] = label === null ? mattersMost(state, history.newest(1)[0]) ?? [recordOf(service, null), 'newest'] as const : [recordOf(service, label), 'named'] as const
       return {
-        schema: 1, service: name, release: record.id, name: record.name, state: stateOf(state, record), live: labelOf(findRelease(state, state.committed.live)),
+        schema: 1, service: name, release: record.id, name: record.name, why, state: stateOf(state, record), live: labelOf(findRelease(state, state.committed.live)),
         story: story.of(record.id).map(({ at, what }) => ({ at, what })), failure: record.outcome?.failure ?? null, receipt: history.of(record.id), next: nextStep(state, record, service.workingFolder),
       }
     },
@@ -159,6 +159,18 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
     upgrade: (root) => options.upgradeDesk.begin(root),
     upgradeReport: () => options.upgradeDesk.report,
   }
+}
+
+const troubles: ReadonlySet<string> = new Set(['failed', 'flipped-back', 'timed-out'])
+
+/** Whose story is asked for where nobody says: what is under way, else what has just failed, else what is live. */
+function mattersMost(state: Readonly<ServiceState>, last: Receipt | undefined): readonly [ReleaseRecord, Explanation['why']] | null {
+  const underWay = findRelease(state, state.swap?.release ?? null)
+  if (underWay !== undefined) return [underWay, 'under-way']
+  const tried = last !== undefined && troubles.has(last.outcome) ? findRelease(state, last.release) : undefined
+  if (tried !== undefined) return [tried, 'failed-last']
+  const live = findRelease(state, state.committed.live)
+  return live === undefined ? null : [live, 'live']
 }
 
 /** Compared with itself a release is always as good. */

@@ -1,5 +1,5 @@
-import { InvalidArgumentError, type Command } from 'commander'
-import { parseDuration } from '../config/units.ts'
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { formatDuration, parseDuration } from '../config/units.ts'
 import type { CommonOptions } from './options.ts'
 import { parseSince } from './since.ts'
 
@@ -32,6 +32,11 @@ export function duration(text: string): number {
   const ms = parseDuration(text)
   if (ms !== undefined && ms >= 1 && ms <= 24 * 3_600_000) return ms
   throw new InvalidArgumentError(`expected a duration from 1ms to 24h with its unit, such as "90s" or "2m", got ${JSON.stringify(text)}.`)
+}
+
+/** An option whose help shows its default as it would be typed. */
+export function durationOption(flags: string, description: string, defaultMs: number): Option {
+  return new Option(flags, description).argParser(duration).default(defaultMs, formatDuration(defaultMs))
 }
 
 /** To ms since 1970. */

@@ -3,8 +3,9 @@ import type { CanaryOrder } from '../canary/canary.ts'
 import type { CanaryAnswer, CanaryToken } from '../control/shapes.ts'
 import { contextOf, servicePath, type Context } from './context.ts'
 import type { CommonOptions } from './options.ts'
-import { say, writeData, writeJson } from './output.ts'
+import { say, writeData, writeJson, writeText } from './output.ts'
 import { canaryText, tokenText } from './render-canary.ts'
+import { wrap } from './text.ts'
 
 const watchMs = 500
 
@@ -13,7 +14,7 @@ export async function runCanaryStatus(options: CommonOptions & { readonly watch:
   if (options.watch) return await watch(context)
   const answer = await ask(context)
   if (options.json) await writeJson(answer)
-  else await writeData(`${canaryText(answer, context.out)}\n`)
+  else await writeText(canaryText(answer, context.out))
   return 0
 }
 
@@ -24,7 +25,7 @@ export async function runCanaryOrder(options: CommonOptions, order: CanaryOrder)
   if (options.json) await writeJson(answer)
   else {
     if (answer.message !== null) say(answer.message)
-    await writeData(`${canaryText(answer, context.out)}\n`)
+    await writeText(canaryText(answer, context.out))
   }
   return 0
 }
@@ -33,7 +34,7 @@ export async function runCanaryToken(options: CommonOptions & { readonly wish: s
   const context = contextOf(options)
   const token = await context.client.request<CanaryToken>('POST', servicePath(context.service, 'canary/token'), { wish: options.wish, forMs: options.forMs })
   if (options.json) await writeJson(token)
-  else await writeData(`${tokenText(token)}\n`)
+  else await writeText(tokenText(token))
   return 0
 }
 
@@ -42,7 +43,7 @@ async function watch(context: Context): Promise<number> {
   const isScreen = process.stdout.isTTY && !context.options.json
   for (let before = ''; ; await delay(watchMs)) {
     const answer = await ask(context)
-    const next = context.options.json ? JSON.stringify(answer) : canaryText(answer, context.out)
+    const next = context.options.json ? JSON.stringify(answer) : wrap(canaryText(answer, context.out), context.width())
     if (isScreen) await writeData(`\u001b[H\u001b[2J${next}\n`)
     else if (next !== before) await writeData(`${next}\n${context.options.json ? '' : '\n'}`)
     if (answer.canary === null) return 0

@@ -4,6 +4,7 @@ import type { ControlClient } from '../control/client.ts'
 import { findStateFolder, locateState } from '../state-folder.ts'
 import type { StateFolder } from '../state-folder.ts'
 import { palette } from './color.ts'
+import { widthOf } from './output.ts'
 import type { Palette } from './color.ts'
 import type { CommonOptions } from './options.ts'
 
@@ -29,7 +30,7 @@ export function contextOf(options: CommonOptions): Context {
     service: options.service ?? 'default',
     out: palette(options.color, process.stdout),
     err: palette(options.color, process.stderr),
-    width: () => (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity),
+    width: () => widthOf(process.stdout),
   }
 }
 

@@ -6,7 +6,7 @@ import { stateOfPid } from '../../proxy/process-identity.ts'
 import type { Status } from '../control/shapes.ts'
 import { contextOf } from './context.ts'
 import type { CommonOptions } from './options.ts'
-import { say, writeData, writeJson } from './output.ts'
+import { say, writeJson, writeText } from './output.ts'
 
 const pollMs = 50
 /** As the default of drain.stop: the config of a gracer that is gone is not asked. */
@@ -29,7 +29,7 @@ export async function runDown(options: CommonOptions): Promise<number> {
   while (stateOfPid(proxy.pid, null) !== 'dead' || (await answers(context.state.controlSocket))) await delay(pollMs)
   process.off('SIGINT', leave)
   if (options.json) await writeJson({ schema: 1, ok: true, pid: proxy.pid })
-  else await writeData('nothing is live now: gracer has ended\n')
+  else await writeText('nothing is live now: gracer has ended; "gracer up" starts it again')
   return 0
 }
 
@@ -37,7 +37,7 @@ async function endWithoutMaster(options: CommonOptions, left: LeftBehind): Promi
   say(`the gracer of pid ${left.masterPid} was killed; what it started drains and then ends`)
   await endLeftBehind(left, stopMs)
   if (options.json) await writeJson({ schema: 1, ok: true, pid: left.masterPid })
-  else await writeData('nothing is live now: what was left of gracer has ended\n')
+  else await writeText('nothing is live now: what was left of gracer has ended; "gracer up" starts it again')
   return 0
 }
 

@@ -5,7 +5,7 @@ import { inferCommand } from '../boot/infer-command.ts'
 import { configName } from '../config/find-config.ts'
 import { dockerfileCommand, dockerfileHealth, namedHealthPath, procfileCommand, starterConfig, type Findings } from '../config/starter.ts'
 import type { CommonOptions } from './options.ts'
-import { say, writeData, writeJson } from './output.ts'
+import { say, writeJson, writeText } from './output.ts'
 
 export interface InitOptions extends CommonOptions {
   readonly force: boolean
@@ -25,7 +25,7 @@ export async function runInit(options: InitOptions): Promise<number> {
     throw new GracerError(`${file} cannot be written (${(cause as NodeJS.ErrnoException).code ?? 'unknown error'})`, { code: 'config-unwritable', exitCode: 2, cause, hint: 'Run it in a folder that you may write to, or name the file: --config FILE.' })
   }
   if (options.json) await writeJson({ schema: 1, file, command: found.command?.words ?? null, commandFrom: found.command?.from ?? null, healthPath: found.health?.path ?? null })
-  else await writeData(`${file} is written${found.command === null ? '' : `; the app is started by "${found.command.words.join(' ')}", from ${found.command.from}`}\n`)
+  else await writeText(`${file} is written${found.command === null ? '' : `; the app is started by "${found.command.words.join(' ')}", from ${found.command.from}`}`)
   if (found.command === null) say('what starts the app was not found: put "command" into it')
   if (ignoresNot(cwd)) say('.gracer/ holds state that does not belong into the repository: add it to .gitignore')
   say('next: gracer check, then gracer up')

@@ -1,6 +1,7 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { ErrorBody } from '../control/shapes.ts'
 import { controlSchema } from '../control/shapes.ts'
+import { wrap } from './text.ts'
 
 /** Data, to stdout. Waits while the reader is slow. */
 export async function writeData(text: string): Promise<void> {
@@ -8,13 +9,23 @@ export async function writeData(text: string): Promise<void> {
   await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
 }
 
+/** Data for a person, to stdout: on a terminal broken at its words. */
+export async function writeText(text: string): Promise<void> {
+  await writeData(`${wrap(text, widthOf(process.stdout))}\n`)
+}
+
 export async function writeJson(value: unknown): Promise<void> {
   await writeData(`${JSON.stringify(value)}\n`)
 }
 
-/** Everything that is not data, to stderr. */
+/** Everything that is not data, to stderr: on a terminal broken at its words. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${wrap(text, widthOf(process.stderr))}\n`)
+}
+
+/** Columns; Infinity where it is no terminal. */
+export function widthOf(stream: NodeJS.WriteStream): number {
+  return stream.isTTY ? stream.columns || 80 : Infinity
 }
 
 /** A reader that has seen enough (`gracer logs | head`) ends the command without a word. */

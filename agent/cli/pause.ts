@@ -2,7 +2,7 @@ import type { PauseAnswer, Status } from '../control/shapes.ts'
 import { formatDuration } from '../config/units.ts'
 import { contextOf, servicePath, type Context } from './context.ts'
 import type { CommonOptions } from './options.ts'
-import { writeData, writeJson } from './output.ts'
+import { writeJson, writeText } from './output.ts'
 import { localTime } from './text.ts'
 
 export interface PauseOptions extends CommonOptions {
@@ -39,6 +39,6 @@ async function tell(context: Context, answer: PauseAnswer, what: string): Promis
   }
   const status = await context.client.request<Status>('GET', '/v1/status')
   const live = status.services.find((one) => one.name === answer.service)?.live ?? null
-  await writeData(`${live ?? 'nothing'} is live now: ${what}\n`)
+  await writeText(`${live ?? 'nothing'} is live now: ${what}`)
   return 0
 }

@@ -2,7 +2,7 @@ import type { ConfigChange } from '../config/compare.ts'
 import type { ReloadAnswer, Status } from '../control/shapes.ts'
 import { contextOf } from './context.ts'
 import type { CommonOptions } from './options.ts'
-import { writeData, writeJson } from './output.ts'
+import { writeJson, writeText } from './output.ts'
 
 /** `gracer reload`: the running gracer reads its config again. An invalid one changes nothing and exits 2. */
 export async function runReload(options: CommonOptions): Promise<number> {
@@ -10,7 +10,7 @@ export async function runReload(options: CommonOptions): Promise<number> {
   const { change } = await context.client.request<ReloadAnswer>('POST', '/v1/reload', {})
   const status = await context.client.request<Status>('GET', '/v1/status')
   if (options.json) await writeJson({ schema: 1, ...change, live: status.services.map(({ name, live }) => ({ service: name, live })) })
-  else await writeData(`${reloadText(change, status)}\n`)
+  else await writeText(reloadText(change, status))
   return 0
 }
 

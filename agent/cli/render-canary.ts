@@ -3,7 +3,7 @@ import { boundText, evidenceText } from '../canary/verdict-text.ts'
 import type { ArmStatus, CanaryAnswer, CanaryReport, CanaryStatus, CanaryToken } from '../control/shapes.ts'
 import type { Palette } from './color.ts'
 import { renderPairs, renderTable, type Column } from './table.ts'
-import { printable, releaseLabel, took } from './text.ts'
+import { localTime, printable, releaseLabel, took } from './text.ts'
 
 /** Pure: a canary and the release it is compared with, side by side, and how far the verdict is. */
 export function canaryText(answer: CanaryAnswer, palette: Palette): string {
@@ -55,5 +55,5 @@ export function canaryFacts(report: CanaryReport): [string, string][] {
 }
 
 export function tokenText(token: CanaryToken): string {
-  return [`until ${token.until}, by either of the two, for as long as a canary runs:`, `  header  ${token.header}`, `  cookie  ${token.cookie}`].join('\n')
+  return [`until ${localTime(token.until)}, by either of the two, for as long as a canary runs:`, `  header  ${token.header}`, `  cookie  ${token.cookie}`].join('\n')
 }

@@ -5,7 +5,7 @@ import { outcomeAfterRestart } from './after-agent.ts'
 import { servicePath } from './context.ts'
 import type { Context } from './context.ts'
 import { displayOn, stderrScreen } from './display.ts'
-import { say, writeData, writeJson } from './output.ts'
+import { say, writeJson, writeText } from './output.ts'
 import { outcomeText } from './render-swap.ts'
 import { releaseLabel } from './text.ts'
 
@@ -57,7 +57,7 @@ function leftText({ release, name, phase }: Progress): string {
 
 async function tellOutcome(context: Context, outcome: Outcome): Promise<number> {
   if (context.options.json) await writeJson(outcome)
-  else if (outcome.exitCode === 0) await writeData(`${outcomeText(outcome, context.out)}\n`)
+  else if (outcome.exitCode === 0) await writeText(outcomeText(outcome, context.out))
   else say(outcomeText(outcome, context.err))
   return outcome.exitCode
 }

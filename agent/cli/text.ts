@@ -48,3 +48,40 @@ export function releaseLabel(id: string, name: string | null): string {
 export function count(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`
 }
+
+const colors = /\u001b\[[\d;]*m/g
+
+/**
+ * Lines wider than `width` columns broken at their spaces, what follows under the value that begins after a label
+ * ("  label  value"), or a little in where that leaves too little room. A word is never broken, and a path longer
+ * than a line is left to the terminal, so that it can be copied. Colors take no room.
+ */
+export function wrap(text: string, width: number): string {
+  return text.split('\n').flatMap((line) => wrapLine(line, width)).join('\n')
+}
+
+function wrapLine(line: string, width: number): readonly string[] {
+  if (visible(line) <= width) return [line]
+  const lead = visible(/^ {2,}(?:\S+(?: \S+)* {2,}|\S* ?\| )/.exec(line)?.[0] ?? /^ */.exec(line)?.[0] ?? '')
+  const hang = ' '.repeat(lead === 0 ? 2 : lead > width / 2 ? 4 : lead)
+  const begin = line.slice(0, /[^ ]/.exec(line)?.index ?? 0)
+  const lines: string[] = []
+  let current = begin
+  let empty = true
+  // A number stays with its unit.
+  for (const part of line.slice(begin.length).match(/ *(?:\d[\d.]* (?:ms|s|m)\b[^ ]*|[^ ]+)/g) ?? []) {
+    const fitsNowhere = visible(part.trimStart()) > width - hang.length
+    if (!empty && visible(current + part) > width && !(fitsNowhere && visible(current) < width)) {
+      lines.push(current)
+      current = hang
+      empty = true
+    }
+    current += empty ? part.trimStart() : part
+    empty = false
+  }
+  return [...lines, current]
+}
+
+function visible(text: string): number {
+  return [...text.replace(colors, '')].length
+}

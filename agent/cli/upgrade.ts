@@ -7,7 +7,7 @@ import type { Status, UpgradeAnswer } from '../control/shapes.ts'
 import { packageRoot } from '../version.ts'
 import { contextOf, type Context } from './context.ts'
 import type { CommonOptions } from './options.ts'
-import { say, writeData, writeJson } from './output.ts'
+import { say, writeJson, writeText } from './output.ts'
 import { count, took } from './text.ts'
 
 export interface UpgradeOptions extends CommonOptions {
@@ -34,7 +34,7 @@ export async function runUpgrade(options: UpgradeOptions): Promise<number> {
     say(text)
     return ended.exitCode
   }
-  if (!options.json) await writeData(`${text}\n`)
+  if (!options.json) await writeText(text)
   return 0
 }
 

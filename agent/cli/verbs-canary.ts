@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { parsePercent } from '../canary/step-text.ts'
 import type { CanaryOrder } from '../canary/canary.ts'
-import { commonOf, duration, type Declare } from './arguments.ts'
+import { commonOf, durationOption, type Declare } from './arguments.ts'
 
 /** Declares `gracer canary` and what can be ordered of one. */
 export const declareCanaryVerbs: Declare = (program, done) => {
@@ -43,7 +43,7 @@ export const declareCanaryVerbs: Declare = (program, done) => {
     .command('token')
     .description('a signed override for testers: who sends it gets that release, also at 0%, and is in no figures')
     .argument('<RELEASE>', 'canary, stable, or a release by name or number')
-    .option('--for <duration>', 'how long it holds, at most 24h', duration, 3_600_000)
+    .addOption(durationOption('--for <duration>', 'how long it holds, at most 24h', 3_600_000))
     .action(async (wish: string, own: { for: number }, command: Command) => {
       const { runCanaryToken } = await import('./canary.ts')
       done(await runCanaryToken({ ...commonOf(command), wish, forMs: Math.max(1_000, own.for) }))

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import type { Until } from '../control/shapes.ts'
-import { commonOf, duration, given, type Declare } from './arguments.ts'
+import { commonOf, duration, durationOption, given, type Declare } from './arguments.ts'
 import { percent } from './verbs-canary.ts'
 
 /** Declares the verbs that change which release serves. */
@@ -25,7 +25,7 @@ export const declareDeployVerbs: Declare = (program, done) => {
   program
     .command('pause')
     .description('hold the requests of the service; streams and WebSockets go on, health.path is answered')
-    .option('--for <duration>', 'resumes by itself after this', duration, 300_000)
+    .addOption(durationOption('--for <duration>', 'resumes by itself after this, at most 24h', 300_000))
     .action(async (own: { for: number }, command: Command) => {
       const { runPause } = await import('./pause.ts')
       done(await runPause({ ...commonOf(command), forMs: own.for }))

@@ -15,7 +15,7 @@ export const declareLookVerbs: Declare = (program, done) => {
   program
     .command('explain')
     .description('why a release failed, flipped back or is where it is')
-    .argument('[RELEASE]', 'name or number; without it the one tried last')
+    .argument('[RELEASE]', 'name or number; without it the one under way, else the one tried last where it failed, else the live one')
     .action(async (release: string | undefined, _own: unknown, command: Command) => {
       const { runExplain } = await import('./explain.ts')
       done(await runExplain({ ...commonOf(command), ...given({ release }) }))

@@ -52,16 +52,30 @@ export function procfileCommand(text: string): readonly string[] | null {
   return line === undefined ? null : shellWords(line)
 }
 
-/** The words of a Dockerfile's last CMD, in either form; null where it has none, or an ENTRYPOINT decides what CMD means. */
+/** The words that a Dockerfile's image runs: its last ENTRYPOINT, less an init, and CMD; null where it says nothing that can be read. */
 export function dockerfileCommand(text: string): readonly string[] | null {
   const joined = text.replace(/\\\r?\n/g, ' ')
-  if (/^\s*ENTRYPOINT\s/im.test(joined)) return null
-  const last = [...joined.matchAll(/^\s*CMD\s+(.+?)\s*$/gim)].at(-1)?.[1]
-  if (last === undefined) return null
+  const entry = lastWords(joined, 'ENTRYPOINT')
+  const command = lastWords(joined, 'CMD')
+  if (entry === 'none') return command === 'none' ? null : command
+  // A shell form takes no CMD.
+  if (entry === null || command === null) return null
+  const own = entry.filter((word, at) => !(at === 0 && inits.test(word)) && !(word === '--' && inits.test(entry[0] ?? '')))
+  const words = [...own, ...(command === 'none' || own[0] === 'sh' ? [] : command)]
+  return words.length === 0 ? null : words
+}
+
+/** What runs in front of the app in a container, and is of no use outside of one. */
+const inits = /(?:^|\/)(?:tini|dumb-init|docker-entrypoint\.sh)$/
+
+/** null: it stands there and cannot be read. */
+function lastWords(text: string, instruction: string): readonly string[] | 'none' | null {
+  const last = [...text.matchAll(new RegExp(`^\\s*${instruction}\\s+(.+?)\\s*$`, 'gim'))].at(-1)?.[1]
+  if (last === undefined) return 'none'
   if (!last.startsWith('[')) return shellWords(last)
   try {
     const words: unknown = JSON.parse(last)
-    return Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string') ? words : null
+    return Array.isArray(words) && words.every((word) => typeof word === 'string') ? words : null
   } catch {
     return null
   }
@@ -80,5 +94,5 @@ export function namedHealthPath(text: string): string | null {
 
 /** Plain words are split; what needs a shell gets one, which becomes the program where it can. */
 function shellWords(line: string): readonly string[] {
-  return /^[\w./=@:,+ -]+$/.test(line) && !/^\w+=/.test(line) ? line.split(/ +/) : ['sh', '-c', /[;&|]/.test(line) ? line : `exec ${line}`]
+  return /^[\w./=@:,+ -]+$/.test(line) && !/^\w+=/.test(line) ? line.split(/ +/) : ['sh', '-c', /[;&|]|^exec /.test(line) ? line : `exec ${line}`]
 }

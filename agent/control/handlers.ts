@@ -15,7 +15,7 @@ export interface ControlHandlers {
   metrics(): Promise<string>
   /** Newest first, `n` at most. */
   history(service: string, n: number): readonly Receipt[] | Promise<readonly Receipt[]>
-  /** `release` null: the newest one that was tried. */
+  /** `release` null: the one under way, else the one tried last where it failed, else the live one. */
   explain(service: string, release: string | null): Explanation | Promise<Explanation>
   /** Where the output of a release lies (absolute path); `release` null: the live one. `since`: ms since 1970. */
   logs(service: string, release: string | null, since: number | null): LogPlace | Promise<LogPlace>

@@ -326,6 +326,8 @@ export interface Explanation {
   readonly schema: 1
   readonly service: string
   readonly release: string
+  /** Why it is this one: it was named, its swap is under way, the one tried last failed, it is live, or there is only this. */
+  readonly why: 'named' | 'under-way' | 'failed-last' | 'live' | 'newest'
   readonly name: string | null
   readonly state: ReleaseState
   readonly live: string | null

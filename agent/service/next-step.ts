@@ -18,7 +18,8 @@ export function hintFor(name: OutcomeName, record: ReleaseRecord, state: Service
 
 /** What to type next, for a release in its state. */
 export function nextStep(state: ServiceState, record: ReleaseRecord, workingFolder: string | null): string {
-  const label = labelOf(record)
+  // Of several releases of one name the name means the newest.
+  const label = state.releases.findLast(({ name }) => name !== null && name === record.name) === record ? labelOf(record) : record.id
   switch (stateOf(state, record)) {
     case 'booting':
       return 'It is not live yet. To undo it: gracer rollback. To watch it: gracer status --watch.'

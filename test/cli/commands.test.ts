@@ -85,7 +85,7 @@ it('waits with "down" until gracer has ended', async () => {
   expect([asked, command.child.exitCode]).toEqual([true, null])
   master.kill('SIGKILL')
   await once(master, 'exit')
-  expect(await command.ended).toMatchObject({ code: 0, stdout: 'nothing is live now: gracer has ended\n' })
+  expect(await command.ended).toMatchObject({ code: 0, stdout: 'nothing is live now: gracer has ended; "gracer up" starts it again\n' })
 })
 
 it('exits 3 without an agent, whatever is asked of it, and says what to do', { timeout: 60_000 }, async () => {

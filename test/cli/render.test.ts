@@ -6,7 +6,7 @@ import { prettyLine, timeOfLine } from '../../agent/cli/pretty-log.ts'
 import { historyText } from '../../agent/cli/render-history.ts'
 import { statusText } from '../../agent/cli/render-status.ts'
 import { outcomeText, phaseLine } from '../../agent/cli/render-swap.ts'
-import { age, fit, printable, took } from '../../agent/cli/text.ts'
+import { age, fit, printable, took, wrap } from '../../agent/cli/text.ts'
 import { releaseTraffic, serviceTraffic } from '../../agent/service/traffic.ts'
 import type { ReleaseStatus, Status } from '../../agent/control/shapes.ts'
 import { outcome, progress, receipt, status } from './support.ts'
@@ -88,9 +88,9 @@ it('leaves out what a swap that never flipped has no numbers for', () => {
 
 it('draws the history, narrower where the terminal is', () => {
   expect(historyText([], 80, plain)).toBe('no swap yet')
-  const lines = historyText([receipt, { ...receipt, outcome: 'failed', phasesMs: { ...receipt.phasesMs, flip: null }, reason: 'never healthy' }], 60, plain).split('\n')
+  const lines = historyText([receipt, { ...receipt, outcome: 'failed', phasesMs: { ...receipt.phasesMs, flip: null }, reason: 'never healthy' }], 80, plain).split('\n')
   expect(lines[0]).toMatch(/^STARTED +RELEASE +NAME +OUTCOME/)
-  for (const line of lines) expect(line.length).toBeLessThanOrEqual(60)
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80)
 })
 
 function screen(isTTY: boolean): Screen & { text: string; clock: number } {
@@ -162,4 +162,25 @@ it('words a line of the log for a person: event, release, what happened, numbers
   expect(prettyLine(JSON.stringify({ ...base, level: 'error', event: 'master.uncaught', error: 'x', stack: 'a\nb' }), colored)).toContain('\u001b[31mmaster.uncaught')
   expect(prettyLine('no json \u001b[2Jat all', plain)).toBe('no json at all')
   expect([timeOfLine(JSON.stringify(base)), timeOfLine(JSON.stringify({ time: 5 })), timeOfLine('{}'), timeOfLine('x')]).toEqual([time.getTime(), 5, null, null])
+})
+
+const visible = (text: string): string => text.replace(/\u001b\[[\d;]*m/g, '')
+
+it('breaks outcomes and stories at their words, under their values, and never a path or a number from its unit', () => {
+  const text = outcomeText(outcome({ receipt: { ...receipt, phasesMs: { takeIn: 1, boot: 12_345, health: null, flip: null, drain: null, bake: null, stop: null }, reason: 'it answered 500 to /healthz for 20 s' }, hint: 'See all of its output: gracer logs v3' }), colored)
+  const lines = wrap(text, 40).split('\n')
+  for (const line of lines) expect(visible(line).length).toBeLessThanOrEqual(40)
+  expect(visible(lines.join('\n'))).toContain('  reason   it answered 500 to /healthz\n           for 20 s\n')
+  expect(visible(wrap(text, 40)).split(/\s+/)).toEqual(visible(text).split(/\s+/))
+  expect(wrap(text, Infinity)).toBe(text)
+  const path = `/${'long/'.repeat(12)}file.log`
+  expect(wrap(`  log  ${path} and more`, 40)).toBe(`  log  ${path}\n       and more`)
+  expect(wrap('  2026-11-25 22:05:00  checking: probe 1: no', 30)).toBe('  2026-11-25 22:05:00\n    checking: probe 1: no')
+})
+
+it('tells the history on a narrow terminal in lines of their own, with every reason', () => {
+  const text = historyText([receipt, { ...receipt, outcome: 'failed', phasesMs: { ...receipt.phasesMs, flip: null }, reason: 'its process exited with code 1 before it was healthy' }], 40, plain)
+  for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(40)
+  expect(text.replace(/\s+/g, ' ')).toContain('v2 (blue): failed')
+  expect(text.replace(/\s+/g, ' ')).toContain('its process exited with code 1 before it was healthy')
 })

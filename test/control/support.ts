@@ -27,7 +27,7 @@ export const status: Status = {
 }
 
 export const explanation: Explanation = {
-  schema: 1, service: 'default', release: 'v3', name: null, state: 'failed', live: 'blue',
+  schema: 1, service: 'default', release: 'v3', name: null, why: 'named', state: 'failed', live: 'blue',
   story: [{ at: '2026-11-20T10:00:00.000Z', what: 'taken in' }, { at: '2026-11-20T10:00:01.000Z', what: 'failed its health check' }],
   failure: null, receipt: null, next: 'gracer swap v3 tries it again',
 }

@@ -74,6 +74,7 @@ describe('from the first start to the end', () => {
     folder.edit('two')
     const swap = await gracer.cli('swap', '--until', 'flip')
     expect(swap.code, swap.stderr).toBe(0)
+    expect((await gracer.cli('explain')).stdout).toMatch(/^v2 is live now; v2 of default: live/)
     expect(swap.stderr).toMatch(/^queued .*\ntaking-in .*\nbooting .*\nchecking .*\n/)
     expect(swap.stderr).toMatch(/^v2 is live now, flipped; "gracer status" shows how it goes on$/m)
     expect(await folder.ask()).toEqual({ status: 200, text: 'two' })
@@ -160,8 +161,8 @@ describe('from the first start to the end', () => {
     const explain = await gracer.cli('explain', 'v2')
     expect(explain.stdout).toMatch(/^v3 is live now; v2 of default: stopped\n/)
     for (const phase of ['booting: ', 'healthy after ', 'flipped', 'rolled-back: rolled back by command']) expect(explain.stdout).toContain(phase)
-    // Without a name: the one tried last.
-    expect((await gracer.cli('explain')).stdout).toContain('v5 of default: failed')
+    // Without a name: the one tried last, where it failed.
+    expect((await gracer.cli('explain')).stdout).toContain('v5 of default, which was tried last: failed')
     expect(await gracer.cli('explain', 'monday')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('there is no release monday') as string })
   })
 
@@ -237,7 +238,7 @@ describe('a first boot that fails', () => {
     await until('the console to show the last words', () => gracer.upLog().includes('cannot find module leftpad'))
     expect((await gracer.cli('status')).stdout).toContain('default: nothing is live')
     const why = (await gracer.cli('explain')).stdout
-    expect(why).toMatch(/^nothing is live now; v1 of default: failed/)
+    expect(why).toMatch(/^nothing is live now; v1 of default, which was tried last: failed/)
     expect(why).toContain('When it is mended: gracer swap.')
 
     folder.edit('mended')

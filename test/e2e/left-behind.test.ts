@@ -24,7 +24,7 @@ it('what a killed master left running is named by every command, and ended by gr
   expect(status.stderr).toContain(`The gracer of pid ${gracer.pid} was killed; what it started still serves`)
 
   const down = await gracer.cli('down')
-  expect({ code: down.code, stdout: down.stdout }).toEqual({ code: 0, stdout: 'nothing is live now: what was left of gracer has ended\n' })
+  expect({ code: down.code, stdout: down.stdout }).toEqual({ code: 0, stdout: 'nothing is live now: what was left of gracer has ended; "gracer up" starts it again\n' })
   expect(pids.filter((pid) => stateOfPid(pid, null) !== 'dead')).toEqual([])
   await expect(fetch(gracer.url)).rejects.toThrow()
 }, 30_000)

@@ -74,7 +74,7 @@ test('gracer down during a pause answers what waited, by the release that is liv
   expect((await gracer.cli('pause', '--for', '10m')).code).toBe(0)
   const waiting = Array.from({ length: 30 }, () => get())
   await until('all to be held', async () => (await held()) === 30)
-  expect(await gracer.cli('down')).toMatchObject({ code: 0, stdout: 'nothing is live now: gracer has ended\n' })
+  expect(await gracer.cli('down')).toMatchObject({ code: 0, stdout: 'nothing is live now: gracer has ended; "gracer up" starts it again\n' })
   expect((await Promise.all(waiting)).map(({ status, body }) => `${status} ${body}`)).toEqual(Array.from({ length: 30 }, () => '200 v1'))
 }, 60_000)
 
