@@ -11,7 +11,7 @@ export interface ReleaseFigures {
   upgraded: number
   /** Picked, dials that failed before any byte was sent not counted. */
   requests: number
-  /** Replies of 500 and above, and requests lost. */
+  /** Replies of 500 and above, what the app says has failed, and requests lost. */
   errors: number
   /** Picked, client still there, no complete reply. Includes what a drain deadline cut. */
   lost: number

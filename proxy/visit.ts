@@ -47,8 +47,13 @@ export interface Visit {
   becomes(kind: 'stream' | 'upgraded', onGrace: (closeCode?: number) => void): void
   /** Called at most once, when the last deadline has passed: destroy everything at once, then end('cut'). */
   onCut(cut: () => void): void
-  /** The reply's status, once it is known: 5xx is counted as an error of the release. Stops the clock of the first byte. */
-  answered(status: number): void
+  /**
+   * The reply's status, once it is known: 5xx is counted as an error of the release, and so is what the app says has
+   * `failed`. Stops the clock of the first byte.
+   */
+  answered(status: number, failed?: boolean): void
+  /** The release says so after it has answered: a WebSocket that it closes as failed. */
+  wentBad(): void
   /** What the release did wrong; at most once for a visit. How the visit ends is said apart. */
   failed(how: UpstreamFailure): void
   /** What went over the connection to the release for this visit, heads included; at most once, before its end. */

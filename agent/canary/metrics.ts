@@ -15,7 +15,7 @@ export interface Metric {
   readonly warmUpMs: number
 }
 
-/** 5xx, upstream reset or timeout, failed dial, WebSocket closed abnormally. */
+/** 5xx, upstream reset, failed dial, WebSocket closed abnormally, what the app reports as failed. */
 export const errorsMetric: Metric = Object.freeze({ name: 'errors', counts: 'first-bad', weight: 1, frozenAbove: 1, warmUpMs: 0 })
 
 /** Above a threshold that is fixed before the canary starts. */

@@ -1,24 +1,24 @@
 import { mkdirSync } from 'node:fs'
 import type { Log } from '../../proxy/log.ts'
-import type { DrainOrder } from '../../proxy/messages.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import { Journal } from '../journal.ts'
-import { releaseFigures, type ServiceLink, type ServiceMessage, type ServiceRoute } from '../service-link.ts'
+import { releaseFigures, type ServiceLink, type ServiceMessage } from '../service-link.ts'
 import type { SwapEffect, SwapEvent } from '../swap/events.ts'
 import { failureAt } from '../swap/ends.ts'
 import { recover } from '../swap/recover.ts'
 import { step } from '../swap/swap.ts'
-import { findRelease, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
-import { routeSettings } from './route-settings.ts'
+import { findRelease, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
 import { bakeRule } from '../canary/bake-rule.ts'
 import { BakeWatch } from './bake-watch.ts'
 import { Boots } from './boots.ts'
 import { CanaryWatch } from './canary-watch.ts'
-import { groupMembers, strayProcesses } from '../../proxy/master/process-group.ts'
+import { DrainOrders } from './drain-orders.ts'
 import { releaseKey, type ReleaseId } from '../../proxy/release-key.ts'
-import { raiseOomScore, restoreOomScore } from '../boot/oom-score.ts'
 import { HookRuns } from './hook-runs.ts'
+import { OomTrial } from './oom-trial.ts'
 import { prune } from './prune-state.ts'
+import { Routing } from './routing.ts'
+import { Stops } from './stops.ts'
 import { Teller } from './teller.ts'
 
 /** A release that takes no connection has this long to turn out to be one that has ended; the fallback serves meanwhile. */
@@ -57,9 +57,10 @@ export class ServiceRunner {
   readonly #hooks: HookRuns
   readonly #options: RunnerOptions
   readonly #journal: Journal
-  readonly #stops = new Map<string, NodeJS.Timeout>()
-  /** The newest order to drain each release: the word of an earlier one counts for nothing. */
-  readonly #drains = new Map<string, DrainOrder>()
+  readonly #routing: Routing
+  readonly #drains: DrainOrders
+  readonly #stops: Stops
+  readonly #oomTrial: OomTrial
   #state: ServiceState
   #queue: SwapEvent[] = []
   #busy = false
@@ -108,6 +109,11 @@ export class ServiceRunner {
       dispatch: (event) => this.dispatch(event),
       tell: (release, detail) => this.teller.progress(release, 'canary', detail),
     })
+    const state = (): Readonly<ServiceState> => this.#state
+    this.#routing = new Routing({ link, state, lastConfig: options.lastConfig, canary: this.canary, teller: this.teller, dispatch: (event) => this.dispatch(event) })
+    this.#drains = new DrainOrders({ link, state, config: (release) => this.boots.configOf(release) })
+    this.#stops = new Stops({ link, killed: (release, what) => this.teller.story.add(release, what) })
+    this.#oomTrial = new OomTrial({ service: options.service, state, log: options.log, trouble: (release, what) => this.teller.story.add(release, what) })
   }
 
   get state(): Readonly<ServiceState> {
@@ -179,7 +185,7 @@ export class ServiceRunner {
   fromMaster(message: ServiceMessage): void {
     switch (message.type) {
       case 'spawned':
-        this.#onTrial(message.release, message.pid)
+        this.#oomTrial.begin(message.release, message.pid)
         this.dispatch({ type: 'spawned', release: message.release, pid: message.pid, port: message.port })
         break
       case 'spawn-failed': {
@@ -197,7 +203,7 @@ export class ServiceRunner {
         this.#hooks.ended(message.run, message.result)
         break
       case 'quiet':
-        if (this.#drains.get(message.release) === message.order) this.dispatch({ type: 'quiet', release: message.release })
+        if (this.#drains.isNewest(message.release, message.order)) this.dispatch({ type: 'quiet', release: message.release })
         break
       case 'fell-back':
         void this.#fellBack(message)
@@ -244,7 +250,7 @@ export class ServiceRunner {
   }
 
   #do(effect: SwapEffect): void {
-    const { link, log } = this.#options
+    const { log } = this.#options
     const record = 'release' in effect && effect.release !== null ? findRelease(this.#state, effect.release) : undefined
     switch (effect.do) {
       case 'take-in':
@@ -272,20 +278,20 @@ export class ServiceRunner {
         if (record !== undefined) void this.boots.probeFallback(record)
         break
       case 'commit':
-        this.#commit(effect.route)
+        this.#routing.commit(effect.route)
         break
       case 'judge':
         void this.canary.begin(effect.release)
         break
       case 'drain':
-        this.#drains.set(effect.release, link.drain(effect.release, this.#deadlines(effect.release)))
+        this.#drains.give(effect.release)
         break
       case 'stop':
-        this.#stop(effect.release, record)
+        this.#stops.begin(effect.release, record?.boot?.stopMs ?? this.#options.lastConfig().drain.stopMs)
         break
       case 'stop-stray':
         log.warn('backend.stray', { release: effect.release })
-        this.#stop(effect.release, undefined)
+        this.#stops.begin(effect.release, this.#options.lastConfig().drain.stopMs)
         break
       case 'run-hook':
         this.#hooks.start(effect.run)
@@ -323,92 +329,14 @@ export class ServiceRunner {
   #outcome(release: string): void {
     const record = findRelease(this.#state, release)
     this.boots.endTakeIn(release)
-    if (record?.outcome?.name === 'confirmed') this.#trialOver(record)
+    if (record?.outcome?.name === 'confirmed') this.#oomTrial.end(record)
     if (record !== undefined) this.#options.ended(record)
     void this.teller.outcome(release)
   }
 
-  // ── Routing ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #commit(intent: RouteIntent): void {
-    const { link } = this.#options
-    link.route(this.#proposed(intent), {
-      committed: (number) => {
-        this.teller.flipped(intent.live)
-        this.teller.routed(intent)
-        this.dispatch({ type: 'committed', number })
-      },
-      refused: (message) => this.dispatch({ type: 'refused', message }),
-      done: (longestParkMs) => this.teller.parked(intent.canary?.release ?? intent.live, longestParkMs),
-    })
-  }
-
-  #proposed(intent: RouteIntent): ServiceRoute {
-    const { canary } = intent
-    const target = canary === null || canary === undefined ? null : this.#target(canary.release, canary.port)
-    return {
-      ...(target === null || canary === null || canary === undefined ? {} : { canary: { ...this.canary.route(canary), target } }),
-      state: intent.state,
-      live: this.#target(intent.live, intent.port),
-      fallback: this.#target(intent.fallback, findRelease(this.#state, intent.fallback)?.process?.port ?? null),
-      reason: intent.reason,
-      paused: intent.paused ?? null,
-      settings: routeSettings(this.#options.lastConfig()),
-    }
-  }
-
-  #target(release: string | null, port: number | null): ServiceRoute['live'] {
-    if (release === null || port === null) return null
-    const record = findRelease(this.#state, release)
-    return { release, host: '127.0.0.1', port, healthy: record?.process?.healthy ?? record?.everConfirmed ?? false }
-  }
-
-  #deadlines(release: string): { timeoutMs: number; streamsMs: number; upgradedMs: number; spreadMs: number } {
-    const { drain } = this.boots.configOf(release)
-    // Everybody else waits until it has ended: what would last is ended at once, and its clients come again.
-    if (this.#state.swap?.step === 'emptying') return { timeoutMs: drain.timeoutMs, streamsMs: 0, upgradedMs: 0, spreadMs: 0 }
-    return { timeoutMs: drain.timeoutMs, streamsMs: drain.streamsMs, upgradedMs: drain.upgradedMs, spreadMs: drain.spreadMs }
-  }
-
-  // ── Processes ───────────────────────────────────────────────────────────────────────────────────────────────
-
-  #stop(release: string, record: ReleaseRecord | undefined): void {
-    const { link } = this.#options
-    if (this.#stops.has(release)) return
-    link.signal(release, 'SIGTERM')
-    const stopMs = record?.boot?.stopMs ?? this.#options.lastConfig().drain.stopMs
-    this.#stops.set(release, setTimeout(() => {
-      this.teller.story.add(release, `it did not end within ${stopMs} ms of SIGTERM, so its process group got SIGKILL`)
-      link.signal(release, 'SIGKILL')
-    }, stopMs))
-  }
-
-  /** A release that is booted beside the confirmed one: memory pressure should take it, and not the old one. */
-  #onTrial(release: string, pid: number): void {
-    const { swap, confirmed } = this.#state
-    if (swap?.release !== release || confirmed === null || findRelease(this.#state, confirmed)?.process == null) return
-    this.#said(release, raiseOomScore(groupMembers(pid)))
-  }
-
-  #trialOver(record: ReleaseRecord): void {
-    if (record.process === null) return
-    const { pid, port } = record.process
-    const strays = strayProcesses(releaseKey(this.#options.service, record.id), port)
-    this.#said(record.id, restoreOomScore([...new Set([...groupMembers(pid), ...strays])]))
-  }
-
-  /** Why memory pressure may take another one than it should. */
-  #said(release: string, trouble: string | null): void {
-    if (trouble === null) return
-    this.#options.log.warn('oom.not-set', { service: this.#options.service, release, error: trouble })
-    this.teller.story.add(release, trouble)
-  }
-
   #exited(message: Extract<ServiceMessage, { type: 'exited' }>): void {
-    const timer = this.#stops.get(message.release)
-    if (timer !== undefined) clearTimeout(timer)
-    this.#stops.delete(message.release)
-    this.#drains.delete(message.release)
+    this.#stops.exited(message.release)
+    this.#drains.exited(message.release)
     if (message.survivors !== undefined) this.teller.survived(message.release, message.survivors)
     const record = findRelease(this.#state, message.release)
     const { swap } = this.#state

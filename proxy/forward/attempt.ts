@@ -233,7 +233,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       return
     }
     this.#reply = reply
-    this.visit.answered(status)
+    this.visit.answered(status, head.failed)
     if (head.eventStream !== 'no') this.visit.becomes('stream', () => reply.endAtBoundary())
   }
 
@@ -254,7 +254,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       this.#countBytes()
       this.visit.end(how)
       this.#owner.tunnelEnded(how)
-    })
+    }, () => this.visit.wentBad())
     this.#tunnel = tunnel
     this.visit.becomes('upgraded', (closeCode) => tunnel.endInOrder(closeCode))
     tunnel.start(early.take(), head)

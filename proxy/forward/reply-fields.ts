@@ -7,6 +7,8 @@ export interface ReplyHead {
   readonly hasLength: boolean
   /** Content-Type is text/event-stream (and not of a known length): where one event ends can be found out. */
   readonly eventStream: 'no' | 'plain' | 'encoded'
+  /** The app says that the request has failed for its user, whatever the status. */
+  readonly failed: boolean
   /** Why the reply must not be forwarded; null: nothing is wrong with it. */
   readonly fault: string | null
 }
@@ -15,6 +17,8 @@ const ofThisHop: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'te', 'trailer', 'transfer-encoding', 'upgrade',
 ])
 const none: readonly string[] = Object.freeze([])
+/** How an app reports that a request has failed for its user where the status does not say so; whatever its value, it goes no further. */
+export const failedField = 'gracer-failed'
 
 /** Reads a reply's raw fields. A 204 has no body and must not say a length (RFC 9110 8.6): that field is left out. */
 export function replyHead(raw: readonly string[], status: number): ReplyHead {
@@ -25,6 +29,7 @@ export function replyHead(raw: readonly string[], status: number): ReplyHead {
   let chunked = 0
   let stream = false
   let encoded = false
+  let failed = false
   let fault: string | null = null
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at] as string
@@ -36,6 +41,10 @@ export function replyHead(raw: readonly string[], status: number): ReplyHead {
         chunked += 1
         if (value.toLowerCase() !== 'chunked') fault = 'its Transfer-Encoding is not "chunked"'
       } else if (lower === 'upgrade' && status === 426) fields.push(name, value) // 426 means nothing without it
+      continue
+    }
+    if (lower === failedField) {
+      failed = true
       continue
     }
     if (lower === 'content-length') {
@@ -51,7 +60,7 @@ export function replyHead(raw: readonly string[], status: number): ReplyHead {
   if (lengths > 1) fault = 'it has more than one Content-Length'
   else if (chunked > 1) fault = 'it has more than one Transfer-Encoding'
   else if (lengths + chunked > 1) fault = 'it has both Content-Length and Transfer-Encoding'
-  return { fields, keepAliveMs, hasLength: lengths > 0, eventStream: !stream || lengths > 0 ? 'no' : encoded ? 'encoded' : 'plain', fault }
+  return { fields, keepAliveMs, hasLength: lengths > 0, eventStream: !stream || lengths > 0 ? 'no' : encoded ? 'encoded' : 'plain', failed, fault }
 }
 
 /** The fields of a 101 for a WebSocket: as `replyHead`, with the two that make it one. */

@@ -3,8 +3,9 @@ import type { VisitEnd } from '../visit.ts'
 import { closeGently } from './gentle-close.ts'
 import { closeFrame, FrameTracker } from './websocket-frames.ts'
 
-/** "Going away" (RFC 6455 7.4.1). */
+/** "Going away", and "internal error": what a server says that cannot go on (RFC 6455 7.4.1). */
 const goingAway = 1001
+const internalError = 1011
 /** How long a peer has to answer a close frame, in milliseconds. */
 const closeAnswerMs = 2_000
 /** How long a connection that one side has ended may lie silent, in milliseconds. */
@@ -21,7 +22,8 @@ interface Direction {
 
 /**
  * Relays a WebSocket byte for byte, back-pressured both ways, and follows the frame heads, so that it can be ended in
- * order: with a close frame between two frames of either direction. `done` is called exactly once.
+ * order: with a close frame between two frames of either direction. `done` is called exactly once, `failed` at
+ * most once and before: the upstream closes it with 1011, and not in answer to the client's close frame or to ours.
  */
 export class Tunnel {
   readonly #client: Socket
@@ -29,16 +31,18 @@ export class Tunnel {
   readonly #toClient: Direction
   readonly #toUpstream: Direction
   readonly #done: (how: VisitEnd) => void
+  readonly #failed: () => void
   #timer: NodeJS.Timeout | null = null
   #over = false
   #ending = false
   #closeCode = goingAway
   #firstToLeave: 'client' | 'upstream' | null = null
 
-  constructor(client: Socket, upstream: Socket, done: (how: VisitEnd) => void) {
+  constructor(client: Socket, upstream: Socket, done: (how: VisitEnd) => void, failed: () => void = () => {}) {
     this.#client = client
     this.#upstream = upstream
     this.#done = done
+    this.#failed = failed
     this.#toClient = { from: upstream, to: client, frames: new FrameTracker(), masked: false, close: 'not-wanted' }
     this.#toUpstream = { from: client, to: upstream, frames: new FrameTracker(), masked: true, close: 'not-wanted' }
   }
@@ -88,8 +92,11 @@ export class Tunnel {
   #data(direction: Direction, chunk: Buffer): void {
     if (this.#over) return
     let passed = chunk.length
-    if (direction.close === 'not-wanted') direction.frames.pass(chunk)
-    else if (direction.close === 'wanted') passed = direction.frames.pass(chunk, 0, true)
+    if (direction.close === 'not-wanted') {
+      const wasClosed = direction.frames.closed
+      direction.frames.pass(chunk)
+      if (!wasClosed && direction === this.#toClient && direction.frames.closeCode === internalError && !this.#toUpstream.frames.closed) this.#failed()
+    } else if (direction.close === 'wanted') passed = direction.frames.pass(chunk, 0, true)
     else passed = 0
     if (passed > 0 && direction.to.writable && !direction.to.write(passed === chunk.length ? chunk : chunk.subarray(0, passed))) direction.from.pause()
     if (direction.close === 'not-wanted') return

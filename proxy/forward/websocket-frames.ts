@@ -13,8 +13,17 @@ export class FrameTracker {
   #opcode = 0
   #payload = 0
   #insidePayload = false
+  #isMasked = false
+  /** Of the close frame: how many bytes of its code have been seen. */
+  #codeBytes = 0
+  #code = 0
   /** A close frame has gone by, whole. */
   closed = false
+
+  /** Of a close frame from a server, which is not masked; null: there was none, or it names no code. */
+  get closeCode(): number | null {
+    return this.closed && this.#codeBytes === 2 ? this.#code : null
+  }
 
   /** Is the next byte the first of a frame? */
   get atBoundary(): boolean {
@@ -30,6 +39,7 @@ export class FrameTracker {
     while (at < chunk.length) {
       if (this.#insidePayload) {
         const step = Math.min(this.#payload, chunk.length - at)
+        if (this.#opcode === closeOpcode && !this.#isMasked) this.#readCode(chunk.subarray(at, at + step))
         at += step
         this.#payload -= step
         if (this.#payload > 0) break
@@ -49,6 +59,7 @@ export class FrameTracker {
       this.#opcode = byte & 0x0f
     } else if (this.#headBytes === 2) {
       const length = byte & 0x7f
+      this.#isMasked = (byte & 0x80) !== 0
       this.#lengthBytes = length === 126 ? 2 : length === 127 ? 8 : 0
       this.#payload = this.#lengthBytes === 0 ? length : 0
       this.#headLength = 2 + this.#lengthBytes + ((byte & 0x80) === 0 ? 0 : 4)
@@ -60,6 +71,13 @@ export class FrameTracker {
     this.#headLength = 2
     if (this.#payload > 0) this.#insidePayload = true
     else this.#endFrame()
+  }
+
+  #readCode(payload: Buffer): void {
+    for (const byte of payload.subarray(0, 2 - this.#codeBytes)) {
+      this.#code = this.#code * 256 + byte
+      this.#codeBytes += 1
+    }
   }
 
   #endFrame(): void {

@@ -135,7 +135,7 @@ export class Ledger {
       case 'lost':
         figures.lost += 1
         visit.user?.affected()
-        if (!visit.hasErrorStatus) counted.errors += 1
+        if (!visit.hasError) counted.errors += 1
         break
       case 'retried':
         figures.retried += 1
@@ -223,7 +223,7 @@ export class LedgerVisit implements Visit {
   user: NotedUser | null = null
   kind: VisitKind = 'request'
   hasStatus = false
-  hasErrorStatus = false
+  hasError = false
   /** performance.now(), milliseconds. */
   readonly begunAt = performance.now()
   readonly #ledger: Ledger
@@ -261,20 +261,31 @@ export class LedgerVisit implements Visit {
     this.#onCut = cut
   }
 
-  answered(status: number): void {
+  answered(status: number, failed = false): void {
     if (this.hasStatus || this.#ended) return
     this.hasStatus = true
-    this.watched?.answered(status)
+    const isBad = failed || status >= 500
+    this.watched?.answered(isBad)
     const { figures } = this
     // What a backend says beyond 599 is as wrong as a 5xx.
     const level = Math.min(5, Math.max(1, Math.floor(status / 100)))
     figures.statuses[level] = (figures.statuses[level] as number) + 1
     observe(figures.firstByte, (performance.now() - this.begunAt) * 1_000)
     this.#ledger.version += 1
-    if (status < 500) return
-    this.hasErrorStatus = true
+    if (isBad) this.#isBad()
+  }
+
+  wentBad(): void {
+    if (this.#ended || this.hasError) return
+    this.watched?.wentBad()
+    this.#ledger.version += 1
+    this.#isBad()
+  }
+
+  #isBad(): void {
+    this.hasError = true
     this.user?.affected()
-    figures.errors += 1
+    this.figures.errors += 1
   }
 
   failed(how: UpstreamFailure): void {

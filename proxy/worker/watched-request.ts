@@ -27,12 +27,18 @@ export class WatchedRequest {
     this.#isTold = !options.isFirst
   }
 
-  /** The head of its reply is there. */
-  answered(status: number): void {
+  /** The head of its reply is there, and whether that is an error. */
+  answered(failed: boolean): void {
     const time = this.#time()
-    const failed = status >= 500
     this.#isBad ||= failed
     this.#tell([...(failed ? ['errors'] : []), ...(time === 'slow' ? ['latency'] : [])], time === 'quick' ? ['latency'] : [])
+  }
+
+  /** It turns out to be one later. */
+  wentBad(): void {
+    if (this.#isBad) return
+    this.#isBad = true
+    this.#tell(['errors'], [])
   }
 
   /** A client that left and a deadline of gracer's own say nothing of the release, but that it had not answered so far. */

@@ -1,3 +1,4 @@
+import { cpus, loadavg } from 'node:os'
 import type { AppBehaviour, TrialOptions, TrialResult } from './canary-trial.ts'
 import { canaryTrial } from './canary-trial.ts'
 
@@ -41,8 +42,12 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
     const gaps: number[] = []
     for (let run = 0; run < 8; run += 1) gaps.push((await failing(1, ['25% 60s'])).lastRoutedMs ?? Infinity)
     gaps.sort((a, b) => a - b)
-    say(`from the deciding reply to the last request that was routed to the canary, 8 runs at 400 requests a second on two workers: median ${gaps[4]} ms, longest ${gaps.at(-1)} ms`)
-    if ((gaps[4] as number) > 10) failures += 1
+    const longest = gaps.at(-1) as number
+    const load = (loadavg()[0] as number).toFixed(1)
+    say(`from the deciding reply to the last request that was routed to the canary, 8 runs at 400 requests a second on two workers: median ${gaps[4]} ms, longest ${longest} ms (load average ${load} on ${cpus().length} cores)`)
+    if (longest < 10) return
+    failures += 1
+    say(`    WRONG: ${gaps.filter((one) => one >= 10).length} of 8 took 10 ms or more`)
   },
   async slow() {
     await slower(1)

@@ -40,6 +40,16 @@ describe('H7 replies that cannot be passed on', () => {
     expect(logs.some((line) => line.event === 'forward.bad-reply')).toBe(true)
   })
 
+  test('an app reports by Gracer-Failed that a 200 is none; the client never sees the field', async () => {
+    const upstream = await startRawBackend(answering(ok.replace('\r\n\r\n', '\r\nGracer-Failed: payment\r\nX-Kept: yes\r\n\r\n')))
+    const { port, picker } = await startFront(upstream.port)
+    const client = new RawClient(port).send(get)
+    await client.sees('X-Kept: yes')
+    await until('the visit to end', () => picker.ends[0]?.length === 1)
+    expect([client.statuses, picker.visit.reported, picker.ends]).toEqual([[200], true, [['complete']]])
+    expect(client.text).not.toMatch(/gracer-failed/i)
+  })
+
   test('bytes behind the body: the reply passes as it was framed, the connection is not used again', async () => {
     const upstream = await startRawBackend(answering(`${ok}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`))
     const { front, port } = await startFront(upstream.port)

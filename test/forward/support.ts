@@ -60,8 +60,15 @@ export class FakeVisit implements Visit {
     this.cut = cut
   }
 
-  answered(status: number): void {
+  reported = false
+  answered(status: number, failed = false): void {
     this.status = status
+    this.reported ||= failed
+  }
+
+  bad = false
+  wentBad(): void {
+    this.bad = true
   }
 
   readonly failures: UpstreamFailure[] = []

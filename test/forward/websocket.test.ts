@@ -22,6 +22,8 @@ async function startApp(): Promise<{ port: number; output: () => string }> {
   return { port: Number(/port (\d+)/.exec(output)?.[1]), output: () => output }
 }
 
+type Write = (opcode: number, code: number, pieces?: string) => void
+
 /** A tunnel between a raw client and a raw upstream. */
 async function tunnel(halfOpen = false): Promise<RunningFront & { client: RawClient; upstream: Socket; received: () => Buffer; gone: () => boolean }> {
   const sockets: Socket[] = []
@@ -357,6 +359,25 @@ describe('the relay', () => {
     await until('all of it', () => received().length === late.length + 8)
     await until('both to be gone', () => client.closed && gone())
     expect(picker.ends).toEqual([['complete']])
+  })
+
+  test.each([
+    ['it closes with 1011', (up: Write, _down: Write) => up(8, 1011), true],
+    ['it closes with 1011, in pieces', (up: Write) => up(8, 1011, 'one byte at a time'), true],
+    ['it closes with 1000', (up: Write) => up(8, 1000), false],
+    ['it answers the 1011 of the client', (up: Write, down: Write, heard: () => Promise<void>) => { down(8, 1011); return heard().then(() => up(8, 1011)) }, false],
+  ])('the release has failed where %s, or has not', async (_title, act, expected) => {
+    const { client, upstream, received, picker } = await tunnel()
+    const write = (socket: Socket, masked: boolean): Write => (opcode, code, pieces) => {
+      const bytes = frame(opcode, Buffer.from([code >> 8, code & 0xff]), masked)
+      if (pieces === undefined) socket.write(bytes)
+      else for (const byte of bytes) socket.write(Buffer.from([byte]))
+    }
+    await act(write(upstream, false), write(client.socket, true), () => until('the close frame at the upstream', () => received().length === 8))
+    await until('the close frame at the client', () => client.text.length === 4)
+    client.socket.destroy()
+    await until('the visit to end', () => picker.ends[0]?.length === 1)
+    expect([picker.visit.bad, picker.ends]).toEqual([expected, [['complete']]])
   })
 
   test('a reader that takes longer than any linger gets all that was sent before the end', async () => {

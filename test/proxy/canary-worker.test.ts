@@ -105,6 +105,22 @@ describe('a worker with a canary', () => {
     expect(events().filter(({ bad }) => bad.length > 0)).toHaveLength(1)
   })
 
+  it('counts what the app reports as failed, at the head of its reply or by how it closes a WebSocket, once each', () => {
+    const { ask, events, ledger } = worker(canaryRoute({ slowMs: 50 }))
+    const reported = ask('ann')().visit
+    reported?.answered(200, true)
+    reported?.wentBad()
+    reported?.end('complete')
+    const socket = ask('bob')().visit
+    socket?.answered(101)
+    socket?.becomes('upgraded', () => {})
+    socket?.wentBad()
+    socket?.end('lost')
+    socket?.wentBad()
+    expect(events().filter(({ bad }) => bad.length > 0).map(({ bad }) => bad)).toEqual([['errors'], ['errors']])
+    expect(ledger.snapshot().releases).toMatchObject([{ errors: 2 }])
+  })
+
   it('judges the time of a visitor\'s first request of the phase alone, once the warm-up is over', () => {
     const { ask, events, pass } = worker(canaryRoute({ slowMs: 50, timedFromMs: 10 }))
     ask('cold')().visit?.answered(200)
