@@ -1,4 +1,7 @@
+import { defaultLimits } from '../../proxy/front-settings.ts'
 import { matchesAll } from '../../proxy/match.ts'
+import { buildDefaults } from '../builds/limits.ts'
+import { bakeRule } from '../canary/bake-rule.ts'
 import { defaults } from '../config/defaults.ts'
 import type { Config } from '../config/types.ts'
 import { parseDuration, parseExpect, type ListenAddress } from '../config/units.ts'
@@ -11,10 +14,10 @@ export function plainConfig(base: string, listen: ListenAddress): Config {
   const { health, drain, hold } = defaults
   return {
     file: null, base, listen, workers: defaults.workers, log: { level: defaults.log.level }, metrics: null, form: 'flat',
-    front: { trustProxy: defaults.trustProxy, idleMs: ms(defaults.limits.idle), access: null },
+    front: { trustProxy: defaults.trustProxy, limits: defaultLimits, access: null },
     services: [{
       name: 'default', match: matchesAll, releases: null, watch: null, command: null, socket: defaults.socket, env: new Map(), envFile: null,
-      keep: defaults.keep, settleMs: ms(defaults.settle), bakeMs: ms(defaults.bake), onCrashLoop: defaults.onCrashLoop, overlap: defaults.overlap,
+      keep: defaults.keep, settleMs: ms(defaults.settle), builds: buildDefaults, bakeMs: ms(defaults.bake), bakeRule, previousAssets: defaults.previousAssets, onCrashLoop: defaults.onCrashLoop, overlap: defaults.overlap,
       health: {
         path: health.path, host: health.host, headers: new Map(), expect: parseExpect(health.expect) ?? [], successes: health.successes,
         intervalMs: ms(health.interval), timeoutMs: ms(health.timeout), deadlineMs: ms(health.deadline),
