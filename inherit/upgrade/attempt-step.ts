@@ -6,7 +6,7 @@ import type { UpgradeFailure } from './upgrade-error.ts'
  *
  *   successor: UPGRADE_PROTOCOL=1, then READY=1 when it could serve. It does not accept yet.
  *   this side: TAKE=1, when the successor has lived on for `settleMs` after that.
- *   successor: SERVING=1 when it accepts. From now on both do.
+ *   successor: TAKEN=NAME for each socket that it has taken up, and SERVING=1 when it accepts. From now on both do.
  *   this side: COMMIT=1, when it has lived on for `confirmMs` beside the old one, which only now stops accepting.
  *
  * Whatever goes wrong before the commit, the old one has never stopped. A program that says READY=1 and no version serves

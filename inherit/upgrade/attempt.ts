@@ -21,8 +21,8 @@ export interface AttemptOptions {
   readonly mark: Mark
   readonly limits: AttemptLimits
   readonly signal?: AbortSignal | undefined
-  /** Lines that are none of the attempt's own: STATUS, UPGRADE, … */
-  readonly onLine?: (key: string, value: string, successor: Successor) => void
+  /** Lines that are none of the attempt's own: STATUS, UPGRADE, TAKEN, … */
+  readonly onLine?: (key: string, value: string, successor: Successor) => unknown
 }
 
 export interface Exit {

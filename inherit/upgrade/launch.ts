@@ -3,6 +3,7 @@ import path from 'node:path'
 
 import { findCommand } from '../find-command.ts'
 import { GracerError } from '../gracer-error.ts'
+import type { Parent } from './watched-by.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -15,6 +16,7 @@ export interface Launch {
   readonly env: Readonly<Record<string, string>>
   /** Absolute path of the script, symlinks unresolved. */
   readonly main: string | undefined
+  readonly parent: Parent
 }
 
 /** What `launchFrom` looks at. */
@@ -27,6 +29,7 @@ export interface LaunchFacts {
   readonly execArgv: readonly string[]
   readonly execPath: string
   readonly cwd: string
+  readonly parent: Parent
 }
 
 /**
@@ -50,6 +53,7 @@ export function launchFrom(facts: LaunchFacts): Launch {
     cwd,
     env,
     main: main === undefined || facts.argv[1] === undefined || !sameFile(path.resolve(cwd, main), facts.argv[1]) ? undefined : path.resolve(cwd, main),
+    parent: facts.parent,
   }
 }
 
@@ -100,6 +104,7 @@ export const ownLaunch: Launch = launchFrom({
   execArgv: process.execArgv,
   execPath: process.execPath,
   cwd: process.cwd(),
+  parent: { pid: process.ppid, name: fileWords(`/proc/${process.ppid}/comm`)?.[0]?.trim() },
 })
 
 function fileWords(file: string): string[] | undefined {

@@ -85,6 +85,11 @@ export class Listeners {
     return this.#listeners.filter((listener) => listener.given).map(({ name }) => name)
   }
 
+  /** Names of the sockets that were handed down and are in use. */
+  taken(): string[] {
+    return this.#listeners.filter((listener) => listener.inherited !== undefined).map(({ name }) => name)
+  }
+
   describe(): ListenerDescription[] {
     return this.#listeners.map(({ name, server, address }) => ({
       name,
@@ -108,10 +113,10 @@ export class Listeners {
     }
   }
 
-  /** Takes away the paths of unix sockets that no successor has. */
-  async unlink(): Promise<void> {
-    for (const { address, inode } of this.#listeners) {
-      if (typeof address?.path !== 'string' || inode === undefined) continue
+  /** Takes away the paths of unix sockets, less those that a successor has. */
+  async unlink(taken: ReadonlySet<string>): Promise<void> {
+    for (const { name, address, inode } of this.#listeners) {
+      if (taken.has(name) || typeof address?.path !== 'string' || inode === undefined) continue
       const now = await lstat(address.path).catch(() => undefined)
       if (now?.ino === inode) await rm(address.path, { force: true })
     }

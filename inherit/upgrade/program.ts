@@ -1,4 +1,5 @@
 import cluster from 'node:cluster'
+import { isMainThread } from 'node:worker_threads'
 
 import { GracerError } from '../gracer-error.ts'
 import { ownSockets } from '../inherited-sockets.ts'
@@ -48,9 +49,12 @@ export class Program implements Running {
   readonly #noMoreUpgrades = new AbortController()
   #state: Description['state'] = 'starting'
   #inherited = false
+  #controlTaken = false
   #removeSignals: () => void = () => {}
   #signalled = 0
   #leaving: Promise<DrainReport> | undefined
+  /** Names of the sockets that the last successor has said it took up. */
+  #taken = new Set<string>()
   #closed!: (report: DrainReport) => void
 
   constructor(parts: ProgramParts) {
@@ -104,6 +108,7 @@ export class Program implements Running {
       })
       this.#pidFile?.write()
       await this.#control?.open(control)
+      this.#controlTaken = control !== undefined
       await listeners.accept(channel?.mark)
     } catch (error) {
       setCurrentProgram(undefined)
@@ -122,13 +127,15 @@ export class Program implements Running {
   }
 
   #sayServing(): void {
-    const { channel, notifier, settings } = this.#parts
+    const { channel, listeners, notifier, settings } = this.#parts
     if (channel === undefined) {
       notifier.ready()
       void this.#tellMain(process.pid)
       return
     }
     channel.events.on('line', (key, value) => this.#onWord(key, value))
+    // The empty name: whoever says none of them has taken none.
+    for (const name of ['', ...listeners.taken(), ...(this.#controlTaken ? [controlName] : [])]) channel.stream.write(`TAKEN=${name}\n`)
     channel.stream.write('SERVING=1\n')
     if (channel.mark.by !== 'front') return
     const frontGone = (): void => {
@@ -172,16 +179,19 @@ export class Program implements Running {
   }
 
   async #upgrade(options: UpgradeOptions): Promise<Upgraded> {
-    const { channel, underGracer } = this.#parts
+    const { channel, launch, underGracer } = this.#parts
     if (underGracer) {
       throw new GracerError('this program is a backend of gracer, which replaces it', { code: 'under-gracer', hint: 'Use "gracer swap".' })
     }
     if (cluster.isWorker) {
       throw new UpgradeError('spawn', 'this process is a worker of node:cluster, whose sockets belong to the primary', { hint: 'Call serve() in the primary, or replace the workers from there.' })
     }
+    if (!isMainThread) {
+      throw new UpgradeError('spawn', 'this is a worker thread, which cannot end its process', { hint: 'Call serve() in the main thread.' })
+    }
     if (this.#state !== 'serving') throw this.#notNow()
     if (channel?.mark.by === 'front') return askFront(channel, options.signal)
-    const watcher = watchedBy(this.#parts.launch.env, process.pid)
+    const watcher = watchedBy(launch.env, process.pid, launch.parent)
     if (watcher !== undefined) {
       throw new UpgradeError('spawn', `this process may not leave to a successor: ${watcher}`, { hint: 'Give serve() the option "front: true"; under systemd Type=notify with NotifyAccess=all does as well.' })
     }
@@ -207,12 +217,14 @@ export class Program implements Running {
 
   async #bringUp(signal: AbortSignal | undefined): Promise<Successor> {
     const { listeners, launch, settings } = this.#parts
+    this.#taken.clear()
     const successor = await attempt({
       launch: { ...launch, cwd: settings.cwd ?? launch.cwd },
       sockets: [...listeners.passed(), ...(this.#control?.passed() ?? [])],
       mark: { generation: this.generation + 1, by: 'predecessor', pid: process.pid, paths: { ...listeners.paths(), ...(this.#control === undefined ? {} : { [controlName]: this.#control.path }) }, given: listeners.given() },
       limits: { startMs: settings.startTimeoutMs, settleMs: settings.settleMs, confirmMs: settings.confirmMs },
       signal: signal === undefined ? this.#noMoreUpgrades.signal : AbortSignal.any([signal, this.#noMoreUpgrades.signal]),
+      onLine: (key, value) => key === 'TAKEN' && this.#taken.add(value),
     })
     // Before this process may end: systemd takes the end of the main process for the end of the service.
     await this.#tellMain(successor.pid)
@@ -269,9 +281,12 @@ export class Program implements Running {
     this.#noMoreUpgrades.abort('this process was told to leave')
     if (underGracer || channel?.mark.by === 'front') notifier.stopping()
     beginDrain(settings)
-    if (why === 'told' && channel?.mark.by !== 'front') await listeners.unlink()
+    // A successor that has said nothing of the kind may have taken up any.
+    const kept = why === 'told' ? new Set<string>() : this.#taken
+    const unlinks = (why === 'told' || kept.size > 0) && channel?.mark.by !== 'front'
+    if (unlinks) await listeners.unlink(kept)
     const report = await listeners.drain({ timeoutMs: settings.drainTimeoutMs, signal: this.#hurry.signal })
-    await this.#control?.close(why === 'told')
+    await this.#control?.close(unlinks && !kept.has(controlName))
     this.#pidFile?.remove()
     await afterDrain(settings, report)
     settings.log(drainText(process.pid, report))

@@ -71,7 +71,7 @@ describe('what a process was started by', () => {
 
   test('what belongs to one process alone is not handed on, and the user’s NODE_OPTIONS are', () => {
     const launch = launchFrom({
-      cmdline: undefined, argv: [process.execPath], argv0: 'node', execArgv: [], execPath: process.execPath, cwd: '/',
+      cmdline: undefined, argv: [process.execPath], argv0: 'node', execArgv: [], execPath: process.execPath, cwd: '/', parent: { pid: 6, name: 'sh' },
       env: {
         HOME: '/root', NOTIFY_SOCKET: '/run/n', npm_package_name: 'x', LISTEN_FDS: '1', LISTEN_PID: '7', LISTEN_FDNAMES: 'a', WATCHDOG_PID: '7', NODE_CHANNEL_FD: '3', NODE_UNIQUE_ID: '1',
         GRACER_SUCCESSOR: '{}', GRACER_NOTIFY_FD: '4', GRACER_NOTIFY_PID: '7', GRACER_WITNESS: '1', NODE_OPTIONS: '--no-warnings --import=data:x', GRACER_NODE_OPTIONS: '--no-warnings',
@@ -82,7 +82,7 @@ describe('what a process was started by', () => {
 })
 
 describe('checkMain', () => {
-  const launch = (main: string | undefined): Launch => ({ command: ['node'], cwd: '/', env: {}, main })
+  const launch = (main: string | undefined): Launch => ({ command: ['node'], cwd: '/', env: {}, main, parent: { pid: 6, name: 'sh' } })
 
   test('a script that is gone, or may not be read, is known before the start', () => {
     const folder = temporaryFolder()

@@ -221,6 +221,19 @@ describe('several listeners', () => {
     expect((await one.get('/')).split(' ')[0]).toBe(String(third))
   }, 60_000)
 
+  test('unix sockets that the next code has elsewhere leave no dead path behind, those that it takes up stay', async () => {
+    const at = (folder: string): string => `const running = await serve({ web: { handler: hello, port, host }, moves: { handler: hello, path: '${folder}.sock' }, stays: { handler: hello, path: 'stays.sock' } }, { ...options, control: '${folder}/control.sock' })`
+    const one = await start({ ...program(at('run')) })
+    program(at('next')).prepare(one.folder)
+    const stays = statSync(join(one.folder, 'stays.sock')).ino
+    const pid = await upgraded(one)
+    await until('the old one to be gone', () => one.pids().length === 1)
+    expect(['run.sock', 'run/control.sock', 'next.sock', 'next/control.sock'].map((name) => existsSync(join(one.folder, name)))).toEqual([false, false, true, true])
+    expect((await ask({ socketPath: join(one.folder, 'next.sock') })).body).toBe(`${pid} 2 r1`)
+    expect(statSync(join(one.folder, 'stays.sock')).ino).toBe(stays)
+    expect((await ask({ socketPath: join(one.folder, 'stays.sock') })).body).toBe(`${pid} 2 r1`)
+  }, 40_000)
+
   test('an address that cannot be had is a successor that fails, and the old one serves on', async () => {
     const holder = http.createServer().listen(0, '127.0.0.1')
     await until('the holder', () => holder.listening)

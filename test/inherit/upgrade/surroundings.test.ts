@@ -1,8 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 
 import { root } from '../../support/gracer-process.ts'
@@ -203,18 +204,20 @@ function spawnSyncOk(command: string, args: string[]): boolean {
 
 describe('where the end of the process is the end of the service', () => {
   test.each([
-    ['process 1', {}, 1, /process 1/],
+    ['process 1', {}, 1, /it is process 1/],
     ['a systemd unit without a notify socket', { SYSTEMD_EXEC_PID: '7' }, 7, /Type=notify/],
     ['pm2', { pm_id: '0' }, 7, /pm2/],
     ['supervisord', { SUPERVISOR_ENABLED: '1' }, 7, /supervisord/],
   ] as const)('it is known: %s', (_, env, pid, expected) => {
-    expect(watchedBy(env, pid)).toMatch(expected)
+    expect(watchedBy(env, pid, shell)).toMatch(expected)
   })
 
+  const shell = { pid: 1, name: 'sh' }
+
   test('and it is not where systemd can be told, or another process is watched', () => {
-    expect(watchedBy({ SYSTEMD_EXEC_PID: '7', NOTIFY_SOCKET: '/run/systemd/notify' }, 7)).toBeUndefined()
-    expect(watchedBy({ SYSTEMD_EXEC_PID: '6' }, 7)).toBeUndefined()
-    expect(watchedBy({}, 7)).toBeUndefined()
+    expect(watchedBy({ SYSTEMD_EXEC_PID: '7', NOTIFY_SOCKET: '/run/systemd/notify' }, 7, shell)).toBeUndefined()
+    expect(watchedBy({ SYSTEMD_EXEC_PID: '6' }, 7, shell)).toBeUndefined()
+    expect(watchedBy({}, 7, { pid: 6, name: 'npm start' })).toBeUndefined()
   })
 
   test('the upgrade is refused, with what to do, and the program serves on; a parent in front cures it', async () => {
@@ -226,7 +229,16 @@ describe('where the end of the process is the end of the service', () => {
   }, 40_000)
 
   const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
-  test.skipIf(!spawnSyncOk(unshare[0] as string, [...unshare.slice(1), 'true']))('a parent in front as process 1 of a container: upgrades, and ends in order on its SIGTERM', async () => {
+  const contained = test.skipIf(!spawnSyncOk(unshare[0] as string, [...unshare.slice(1), 'true']))
+
+  contained('the init of a container ends with its one child: the upgrade is refused', async () => {
+    const init = join(temporaryFolder(), 'tini')
+    copyFileSync(realpathSync('/bin/sh'), init)
+    const program = await start({ command: [...unshare, init, '-c', `${process.execPath} server.mjs; exit $?`] })
+    expect(await program.upgrade()).toMatchObject({ ok: false, code: 'spawn', reason: expect.stringContaining('process 1 of its container (tini) ends with it') as string })
+  }, 40_000)
+
+  contained('a parent in front as process 1 of a container: upgrades, and ends in order on its SIGTERM', async () => {
     const program = await start({ command: [...unshare, process.execPath, 'server.mjs'], serve: { front: true } })
     const inside = await program.self()
     expect(await program.upgrade()).toMatchObject({ ok: true, generation: 2 })
@@ -240,6 +252,16 @@ describe('where the end of the process is the end of the service', () => {
     expect(await program.exited).toBe(0)
     expect(program.pids()).toEqual([])
   }, 40_000)
+})
+
+test('in a worker thread, which cannot end the process, an upgrade is refused', async () => {
+  const library = pathToFileURL(join(root, 'dist/inherit/index.js')).href
+  const worker = new Worker(`import(${JSON.stringify(library)}).then(async ({ serve }) => {
+    const running = await serve(() => {}, { host: '127.0.0.1', log: false })
+    await running.upgrade().catch(({ code, reason }) => require('node:worker_threads').parentPort.postMessage({ code, reason }))
+  })`, { eval: true })
+  onCleanUp(() => void worker.terminate())
+  expect((await once(worker, 'message'))[0]).toEqual({ code: 'spawn', reason: 'this is a worker thread, which cannot end its process' })
 })
 
 test('as a backend of gracer it takes the socket, says READY, drains on SIGTERM, and leaves upgrades to gracer', async () => {
