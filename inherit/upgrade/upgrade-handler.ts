@@ -9,8 +9,8 @@ import { upgradeReply } from './upgradable.ts'
 const shortestToken = 16
 
 export interface UpgradeHandlerOptions {
-  /** What a caller must say in `Authorization: Bearer TOKEN`: 16 characters at least, as `openssl rand -hex 32` makes. */
-  readonly token: string
+  /** What a caller must say in `Authorization: Bearer TOKEN`: 16 characters at least, as `openssl rand -hex 32` makes. None at all is refused. */
+  readonly token: string | undefined
 }
 
 /**
