@@ -101,7 +101,7 @@ link.listen((message) => {
   }
 })
 
-const upgradeDesk = new UpgradeDesk(link, () => services.all())
+const upgradeDesk = new UpgradeDesk(link, packageVersion(), () => services.all())
 
 const control = await startControlServer({
   socketPath: state.controlSocket,

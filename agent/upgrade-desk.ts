@@ -8,11 +8,14 @@ import type { Service } from './service/service.ts'
 /** Takes the order to upgrade gracer and knows how it went. The master carries it out: this agent is replaced by it. */
 export class UpgradeDesk {
   readonly #link: MasterLink
+  readonly #version: string
   readonly #services: () => readonly Service[]
   #report: UpgradeReport
 
-  constructor(link: MasterLink, services: () => readonly Service[]) {
+  /** `version`: of this agent, which may be another one than the master's. */
+  constructor(link: MasterLink, version: string, services: () => readonly Service[]) {
     this.#link = link
+    this.#version = version
     this.#services = services
     this.#report = link.hello.upgrade
   }
@@ -39,7 +42,7 @@ export class UpgradeDesk {
       throw new GracerError(`a swap of service ${swapping.name} is before its flip`, { code: 'busy', exitCode: 4, hint: 'Wait for it, or undo it with Ctrl-C where it was started.' })
     }
     const to = readInstallation(root)
-    this.#report = { state: 'running', from: this.#link.hello.masterVersion, to: to.version, step: 'workers' }
+    this.#report = { state: 'running', from: this.#version, to: to.version, step: 'workers' }
     this.#link.say({ type: 'upgrade', root: to.root, deadlines: longestDrain(this.#services().map((service) => service.config)).deadlines })
     return this.#report
   }

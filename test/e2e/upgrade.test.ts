@@ -49,6 +49,8 @@ describe('gracer upgrade', () => {
     await dropRelease(gracer, 'r1')
     await gracer.live('r1')
     expect((await get(gracer)).status).toBe(200)
+    // What goes on is called by its own version, and not by the master's.
+    expect((await upgrade(gracer, makeInstallation('9.1.1'))).out).toContain('from 9.1.0 to 9.1.1: new workers')
   }, 60_000)
 
   test('says when the master is another one, and how it is started again', async () => {
