@@ -103,6 +103,6 @@ async function checkFolder(folder: string): Promise<void> {
   const what = uid === own ? `has mode ${(mode & 0o777).toString(8).padStart(4, '0')}` : `belongs to user ${uid}`
   throw new GracerError(`the folder ${folder} of the control socket ${what}: whoever can reach the socket can restart this program`, {
     code: 'control-unsafe',
-    hint: `Give it a folder of its own, "chmod 700 ${folder}" (systemd: RuntimeDirectoryMode=0700).`,
+    hint: `Name one of its own, such as ${path.join(folder, 'run')}: it is made with mode 0700 where it is missing (systemd: RuntimeDirectoryMode=0700).`,
   })
 }

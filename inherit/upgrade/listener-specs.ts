@@ -56,7 +56,9 @@ export function serversOf(target: ServeTarget): net.Server[] {
   return servers
 }
 
-function serverOf(name: string, { handler, server }: ListenerSpec): net.Server {
+function serverOf(name: string, spec: ListenerSpec): net.Server {
+  checkSpec(name, spec)
+  const { handler, server } = spec
   if (server !== undefined && handler !== undefined) throw wrong(`the listener "${name}" has a handler and a server; give one of them`)
   if (server instanceof net.Server) return idle(server, ` of "${name}"`)
   if (typeof handler === 'function') return http.createServer(handler)
@@ -70,10 +72,14 @@ function idle(server: net.Server, whose: string): net.Server {
 
 function placeOf(name: string, spec: ListenerSpec): Place {
   checkName(name)
-  if (typeof spec !== 'object' || spec === null) throw wrong(`the listener "${name}" must be an object with a handler or a server and where it listens, not ${shown(spec)}`)
+  checkSpec(name, spec)
   const unknown = Object.keys(spec).find((key) => !specKeys.includes(key))
   if (unknown !== undefined) throw wrong(`the listener "${name}" has no option "${unknown}"; there are ${specKeys.join(', ')}`)
   return absolute(readListenOptions({ ...spec, name: undefined }, 'serve', ` of the listener "${name}"`))
+}
+
+function checkSpec(name: string, spec: unknown): void {
+  if (typeof spec !== 'object' || spec === null) throw wrong(`the listener "${name}" must be an object with a handler or a server and where it listens, not ${shown(spec)}`)
 }
 
 function absolute(place: Place): Place {

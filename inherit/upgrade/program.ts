@@ -1,7 +1,6 @@
 import cluster from 'node:cluster'
 import { isMainThread } from 'node:worker_threads'
 
-import { GracerError } from '../gracer-error.ts'
 import { ownSockets } from '../inherited-sockets.ts'
 import type { ListenAddress } from '../listen.ts'
 import type { Notifier } from '../notify.ts'
@@ -16,6 +15,7 @@ import { askFront } from './front-words.ts'
 import type { Launch } from './launch.ts'
 import type { Listeners } from './listeners.ts'
 import { controlName, protocolVersion } from './mark.ts'
+import { refusalOf } from './may-upgrade.ts'
 import { PidFile } from './pid-file.ts'
 import type { Running } from './serve.ts'
 import type { ServeSettings, SignalName } from './serve-options.ts'
@@ -180,22 +180,13 @@ export class Program implements Running {
 
   async #upgrade(options: UpgradeOptions): Promise<Upgraded> {
     const { channel, launch, underGracer } = this.#parts
-    if (underGracer) {
-      throw new GracerError('this program is a backend of gracer, which replaces it', { code: 'under-gracer', hint: 'Use "gracer swap".' })
-    }
-    if (cluster.isWorker) {
-      throw new UpgradeError('spawn', 'this process is a worker of node:cluster, whose sockets belong to the primary', { hint: 'Call serve() in the primary, or replace the workers from there.' })
-    }
-    if (!isMainThread) {
-      throw new UpgradeError('spawn', 'this is a worker thread, which cannot end its process', { hint: 'Call serve() in the main thread.' })
-    }
-    if (this.#state !== 'serving') throw this.#notNow()
-    if (channel?.mark.by === 'front') return askFront(channel, options.signal)
-    const watcher = watchedBy(launch.env, process.pid, launch.parent)
-    if (watcher !== undefined) {
-      throw new UpgradeError('spawn', `this process may not leave to a successor: ${watcher}`, { hint: 'Give serve() the option "front: true"; under systemd Type=notify with NotifyAccess=all does as well.' })
-    }
-    if (this.#predecessor !== null) throw new UpgradeError('busy', `generation ${this.generation - 1} (pid ${this.#predecessor}) has not left yet: it is still answering`)
+    const behindFront = channel?.mark.by === 'front'
+    const refusal = refusalOf({
+      state: this.#state, generation: this.generation, predecessor: this.#predecessor, underGracer, clusterWorker: cluster.isWorker, mainThread: isMainThread,
+      watcher: behindFront ? undefined : watchedBy(launch.env, process.pid, launch.parent),
+    })
+    if (refusal !== undefined) throw refusal
+    if (behindFront) return askFront(channel, options.signal)
     this.#state = 'upgrading'
     try {
       const successor = await this.#bringUp(options.signal)
@@ -234,17 +225,6 @@ export class Program implements Running {
     await successor.exited
     if (this.#noMoreUpgrades.signal.aborted) throw new UpgradeError('aborted', 'this process was told to leave')
     throw new UpgradeError('exited', `the successor (pid ${successor.pid}) ended as it was confirmed`)
-  }
-
-  #notNow(): UpgradeError {
-    switch (this.#state) {
-      case 'upgrading':
-        return new UpgradeError('busy', 'an upgrade is under way')
-      case 'starting':
-        return new UpgradeError('busy', 'this process does not serve yet')
-      default:
-        return new UpgradeError('busy', this.#state === 'draining' ? 'this process drains and will leave' : 'this process serves no more')
-    }
   }
 
   /** The successor that failed may have written its own. */

@@ -31,7 +31,7 @@ describe('drain', () => {
     expect(client.text).toContain('done /slow')
     expect(client.text).toMatch(/^Connection: close\r$/m)
     await front.drained
-    expect(front.connections()).toBe(0)
+    await until('the last connection to be counted out', () => front.connections() === 0)
   })
 
   test('a request on a connection that was idle is still answered, and ends it', async () => {

@@ -23,7 +23,8 @@ const failures = [
 
 describe.each([['alone', false], ['with a parent in front', true]])('a successor that fails, %s', (_, front) => {
   test('is told of with its reason and last lines; nothing is lost, nothing is left, and the next upgrade works', async () => {
-    const program = await start({ serve: { front, startTimeoutMs: 3_000, pidFile: './pid' } })
+    // Long to settle: on a busy machine an exit right after READY takes its time.
+    const program = await start({ serve: { front, startTimeoutMs: 3_000, settleMs: 1_000, pidFile: './pid' } })
     const { pid } = await program.self()
     const before = program.pids()
     const running = await load(program)

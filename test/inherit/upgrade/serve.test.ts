@@ -74,6 +74,7 @@ describe('serve()', () => {
     await expect(wrong({})).rejects.toMatchObject({ code: 'serve-options' })
     await expect(wrong({ 'a:b': { port: 0, handler } })).rejects.toThrow('"a:b" cannot be the name of a listener')
     await expect(wrong({ web: { port: 0 } })).rejects.toThrow('the listener "web" needs a handler')
+    await expect(wrong({ web: null })).rejects.toThrow('the listener "web" must be an object with a handler or a server and where it listens, not null')
     await expect(wrong({ web: { handler, prot: 80 } })).rejects.toThrow('the listener "web" has no option "prot"')
     await expect(wrong({ web: { handler, port: 'x' } })).rejects.toThrow('the option "port" of the listener "web" must be')
     // It would listen on all addresses.
