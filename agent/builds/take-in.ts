@@ -37,8 +37,8 @@ export interface WatchedSource {
   /** That of the path, which a command goes by wherever the path leads. */
   readonly name: string
   readonly without: readonly string[]
-  /** What it has to be, where it was announced: it may have waited. `atMs`: wall clock. */
-  readonly announced: { readonly digest: string; readonly atMs: number } | null
+  /** What it has to be, where it was announced: it may have waited. `atMs`: wall clock; `back`: it ran once, from where it lay. */
+  readonly announced: { readonly digest: string; readonly atMs: number; readonly back: boolean } | null
 }
 
 export interface TakenIn {
@@ -69,6 +69,7 @@ export async function takeInBuild(options: TakeIn): Promise<TakenIn> {
 /** Of a watched folder: what is run must outlive what is put in its place. */
 async function keepFolder(options: TakeIn, { without }: WatchedSource): Promise<TakenIn> {
   const { source, house, release, config, signal } = options
+  if (options.watched?.announced?.back === true) await checkStill(options)
   try {
     return await house.build(release, async (into) => {
       const { files } = await keepTree({ source, into, without, limits: config.builds, signal })
@@ -154,9 +155,10 @@ async function checkCopied(options: TakeIn, expected: string | null, found: stri
 }
 
 /** What waited for another swap may have been replaced meanwhile, and be half written now. */
-async function checkStill({ source, watched }: TakeIn): Promise<void> {
+async function checkStill({ source, watched, release }: TakeIn): Promise<void> {
   const announced = watched?.announced ?? null
   if (watched === undefined || announced === null || await isStill(source, watched.without, announced.digest, announced.atMs)) return
+  if (announced.back) throw new GracerError(`there is no way back to ${release}: no private copy of it could be made, and what lies at ${source} now is another build`, { code: 'no-way-back', hint: 'Put it there again to deploy it.' })
   throw new GracerError(`${source} was changed after it had come to rest, before it was copied`, { code: 'build-changed', hint: 'What lies there now is taken when it has come to rest in its turn.' })
 }
 

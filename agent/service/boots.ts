@@ -273,10 +273,10 @@ export class Boots {
   }
 
   /** Also of what the path led to when it was announced: a symlink may have been moved since. */
-  #watched({ source, dropKey, noticedAt, origin }: ReleaseRecord, config: ServiceConfig): WatchedSource | undefined {
+  #watched({ source, dropKey, noticedAt, origin, boot }: ReleaseRecord, config: ServiceConfig): WatchedSource | undefined {
     const digest = digestInKey(dropKey)
     if (config.watch == null || digest === null && !(existsSync(config.watch) && realpathSync(config.watch) === source)) return undefined
-    const announced = digest !== null && origin === 'drop' ? { digest, atMs: noticedAt } : null
+    const announced = digest !== null && origin === 'drop' ? { digest, atMs: noticedAt, back: boot !== null } : null
     return { name: basename(config.watch), without: [this.#options.folder, dirname(dirname(this.#options.folder))], announced }
   }
 

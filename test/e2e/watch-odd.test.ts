@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Receipt } from '../../agent/control/shapes.ts'
@@ -10,13 +11,16 @@ import { explain, receipts } from './observe.ts'
 const config = { bake: '150ms', settle: '200ms', releases: null, command: ['node', 'server.mjs'] }
 
 /** A program that answers with what it is; `text` is an expression. */
-const says = (text: string, listenAfterMs = 0): string =>
-  `import http from 'node:http'\nimport fs from 'node:fs'\nsetTimeout(() => http.createServer((req, res) => res.end(${text})).listen(process.env.PORT), ${listenAfterMs})\n`
+const says = (text: string): string => `import http from 'node:http'\nimport fs from 'node:fs'\nhttp.createServer((req, res) => res.end(${text})).listen(process.env.PORT)\n`
+/** One that does not listen before the file is there. */
+const saysAfter = (file: string, text: string): string => `import { existsSync } from 'node:fs'\nwhile (!existsSync(${JSON.stringify(file)})) await new Promise((resolve) => setTimeout(resolve, 20))\n${says(text)}`
 
 let gracer: GracerProcess
 const at = (...parts: string[]): string => join(gracer.folder, ...parts)
 const answer = async (): Promise<string> => (await fetch(gracer.url)).text()
 const outcome = (release: string): Promise<Receipt> => until(`the outcome of ${release}`, async () => (await receipts(gracer)).find((one) => one.release === release), 20_000)
+/** It was taken in, and its process runs. */
+const booted = (release: string): Promise<boolean> => until(`${release} to boot`, async () => (await gracer.status()).services[0]?.releases.some(({ id, pid }) => id === release && pid !== null))
 async function confirmed(release: string, text: string): Promise<void> {
   expect(await outcome(release)).toMatchObject({ outcome: 'confirmed' })
   expect(await answer()).toBe(text)
@@ -50,7 +54,8 @@ describe('a watched file', () => {
     process.kill(before ?? 0, 'SIGKILL')
     await until('v1 to run again', async () => ![null, before].includes(await pid()) && (await answer()) === 'one')
     writeFileSync(path(), says('"one"'))
-    // The next one is v2, so there was none in between.
+    // By then it has been looked at many times; the next one is v2, so there was none in between.
+    await until('it to be old', () => Date.now() - statSync(path()).ctimeMs > 1_000)
     place(says('"two"'))
     await confirmed('v2', 'two')
   }, 30_000)
@@ -72,24 +77,27 @@ describe('a watched file', () => {
       symlinkSync(at('builds', name), at('aside-link'))
       renameSync(at('aside-link'), path())
     }
-    point('five.mjs', says('"five"', 2_500))
-    await until('v5 to boot', async () => (await gracer.status()).services[0]?.releases.some(({ id, state }) => id === 'v5' && state === 'booting'))
+    point('five.mjs', saysAfter(at('go'), '"five"'))
+    await booted('v5')
     const waits = async (): Promise<string | null> => (await gracer.status()).services[0]?.waiting ?? null
     point('six', says('"six"'))
     await until('six to wait', async () => (await waits()) === 'six')
     point('seven.mjs', says('"seven"'))
     await until('seven to wait', async () => (await waits()) === 'seven.mjs')
+    writeFileSync(at('go'), '')
     await confirmed('v6', 'seven')
     expect(readdirSync(at('.gracer', 'services', 'default', 'builds', 'v6'))).toEqual(['server.mjs'])
   }, 30_000)
 
   it('that waited and is half written when its turn comes is not taken half; the way back is the copy', async () => {
-    place(says('"slow"', 2_500))
-    await until('v7 to boot', async () => (await gracer.status()).services[0]?.releases.some(({ id, state }) => id === 'v7' && state === 'booting'))
+    place(saysAfter(at('go-on'), '"slow"'))
+    await booted('v7')
     place(says('"eight"'))
     await until('it to wait', async () => (await gracer.status()).services[0]?.waiting != null)
-    const writer = spawn('sh', ['-c', 'exec > "$1"; cat "$2"; read line; echo "// done"', 'sh', path(), at('half.mjs')], { stdio: ['pipe', 'ignore', 'ignore'] })
     writeFileSync(at('half.mjs'), says('"half"'))
+    const writer = spawn('sh', ['-c', 'exec > "$1"; cat "$2"; echo half >&2; read line; echo "// done"', 'sh', path(), at('half.mjs')], { stdio: ['pipe', 'ignore', 'pipe'] })
+    await once(writer.stderr, 'data')
+    writeFileSync(at('go-on'), '')
     expect(await outcome('v8')).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('changed after it had come to rest') as string })
     writer.stdin.end('\n')
     await until('the whole of it', async () => (await answer()) === 'half')
@@ -153,7 +161,8 @@ describe('a watched folder', () => {
     await confirmed('v6', 'small')
     const back = await gracer.cli('rollback', 'v5')
     expect(back.code).toBe(1)
-    expect(back.stdout + back.stderr).toContain('is not what it was when it was taken in')
+    expect(back.stdout + back.stderr).toMatch(/there is no way back to v5: no private copy of it could be made, and what lies at .*app now is another build/)
+    expect(back.stdout + back.stderr).not.toContain('gets what lies there now')
     expect(await answer()).toBe('small')
     // The one before that has a copy.
     const further = await gracer.cli('rollback', 'v1')
