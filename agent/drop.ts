@@ -33,3 +33,8 @@ export function identityKey(identity: DropIdentity): string {
   const { name, inode, ctimeMs, size, mtimeMs, digest } = identity
   return `${name}:${inode}:${ctimeMs}:${size}${mtimeMs === undefined ? '' : `:${mtimeMs}`}:${digest ?? ''}`
 }
+
+/** The digest that an identityKey ends with; null: none is known, as of all that was dropped into a releases folder. */
+export function digestInKey(key: string | null): string | null {
+  return /:([0-9a-f]{64})$/.exec(key ?? '')?.[1] ?? null
+}

@@ -4,7 +4,7 @@ import { canaryOf, canaryToken, orderCanary } from './canary-handlers.ts'
 import { formatDuration } from './config/units.ts'
 import type { ControlEvent, ControlHandlers } from './control/handlers.ts'
 import type { Explanation, Outcome, Receipt, Status, SwapRequest } from './control/shapes.ts'
-import { identityKey, type Drop } from './drop.ts'
+import { digestInKey, identityKey, type Drop } from './drop.ts'
 import type { MasterLink } from './master-link.ts'
 import { collectMetrics } from './metrics/collect.ts'
 import { pause, resume } from './pause-handlers.ts'
@@ -199,7 +199,7 @@ function rollbackRemark(state: Readonly<ServiceState>, to: string | null): strin
   if (to === null && (state.tentative !== null || state.swap !== null)) return null
   const target = findRelease(state, to ?? state.previous.at(-1) ?? null)
   const live = findRelease(state, state.committed.live)
-  if (target === undefined || live === undefined || target === live || target.process !== null || target.copy || target.source !== live.source) return null
+  if (target === undefined || live === undefined || target === live || target.process !== null || target.copy || target.source !== live.source || digestInKey(target.dropKey) !== null) return null
   return `${labelOf(target)} was booted from the folder that ${labelOf(live)} was booted from, and gets what lies there now`
 }
 

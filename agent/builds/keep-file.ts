@@ -1,15 +1,13 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
-import { basename } from 'node:path'
 import { PrivateWriter } from './private-writer.ts'
 import { tooLarge, type BuildLimits } from './limits.ts'
 import type { SourceFile } from './source-file.ts'
 
 /**
- * Copies a single file into a private folder, under its own name and without setuid, setgid and sticky.
+ * Copies a single file into a private folder, under that name and without setuid, setgid and sticky.
  * Resolves with its SHA-256. @throws GracerError 'build-too-large', 'build-changed', 'build-empty'; what the file system throws
  */
-export async function keepFile(file: SourceFile, into: string, limits: BuildLimits, signal: AbortSignal, progress?: (bytesRead: number) => void): Promise<string> {
-  const name = basename(file.path)
+export async function keepFile(file: SourceFile, { into, name }: { readonly into: string; readonly name: string }, limits: BuildLimits, signal: AbortSignal, progress?: (bytesRead: number) => void): Promise<string> {
   if (file.stats.size === 0) throw new GracerError(`${file.path} is empty`, { code: 'build-empty', hint: 'Copy it again.' })
   if (file.stats.size > limits.maxBytes) throw tooLarge(name, limits)
   const writer = new PrivateWriter(into)

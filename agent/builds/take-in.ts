@@ -16,6 +16,7 @@ import { kindOfFile, whyNoBuild } from './kind.ts'
 import { hashFile, SourceFile } from './source-file.ts'
 import { runFolder } from './top-folder.ts'
 import { unpack } from './unpack.ts'
+import { isStill } from './watched-tree.ts'
 
 export interface TakeIn {
   readonly house: BuildHouse
@@ -24,12 +25,20 @@ export interface TakeIn {
   readonly source: string
   /** The copy that was made of it before; null: none was. */
   readonly copy: BuildCopy | null
-  /** A folder is copied too, without these folders of ours; absent: it runs where it lies. */
-  readonly keepFolderWithout?: readonly string[] | undefined
+  /** What is watched: a folder is copied too, without these folders of ours. Absent: it runs where it lies. */
+  readonly watched?: WatchedSource | undefined
   readonly config: { readonly builds: BuildsConfig; readonly command: ServiceConfig['command'] }
   readonly signal: AbortSignal
   /** How it goes on, for people. `repeated`: it says no more than the one before. */
   readonly tell: (what: string, repeated: boolean) => void
+}
+
+export interface WatchedSource {
+  /** That of the path, which a command goes by wherever the path leads. */
+  readonly name: string
+  readonly without: readonly string[]
+  /** What it has to be, where it was announced: it may have waited. `atMs`: wall clock; `back`: it ran once, from where it lay. */
+  readonly announced: { readonly digest: string; readonly atMs: number; readonly back: boolean } | null
 }
 
 export interface TakenIn {
@@ -54,15 +63,17 @@ export async function takeInBuild(options: TakeIn): Promise<TakenIn> {
   const stats = await lstat(source).catch((error: NodeJS.ErrnoException) => noSource(options, error))
   if (!stats.isDirectory()) return takeFile(options, stats)
   if (copy !== null) throw copyGone(options)
-  return options.keepFolderWithout === undefined ? takeFolder(options) : keepFolder(options, options.keepFolderWithout)
+  return options.watched === undefined ? takeFolder(options) : keepFolder(options, options.watched)
 }
 
 /** Of a watched folder: what is run must outlive what is put in its place. */
-async function keepFolder(options: TakeIn, without: readonly string[]): Promise<TakenIn> {
+async function keepFolder(options: TakeIn, { without }: WatchedSource): Promise<TakenIn> {
   const { source, house, release, config, signal } = options
+  if (options.watched?.announced?.back === true) await checkStill(options)
   try {
     return await house.build(release, async (into) => {
       const { files } = await keepTree({ source, into, without, limits: config.builds, signal })
+      await checkStill(options)
       const root = house.rootOf(release)
       options.tell(`${basename(source)}: a private copy of ${files} files`, false)
       return { folder: root, file: null, copy: { root, folder: root, file: null, sha256: null } }
@@ -87,8 +98,9 @@ async function takeFile(options: TakeIn, stats: Stats): Promise<TakenIn> {
   const { source, config, house, release, signal } = options
   const name = basename(source)
   // What is watched is run by the command, whatever its name says (java -jar app.jar).
-  const watched = options.keepFolderWithout !== undefined && config.command !== null
-  const kind = stats.isFile() ? kindOfFile(name, stats.mode) ?? (watched ? 'file' : null) : null
+  const watched = options.watched !== undefined && config.command !== null
+  const kept = watched ? (options.watched?.name ?? name) : name
+  const kind = stats.isFile() ? kindOfFile(name, stats.mode) ?? (watched ? kindOfFile(kept, stats.mode) ?? 'file' : null) : null
   if (kind === null) {
     const { what, hint } = whyNoBuild(name)
     throw new GracerError(`${source} ${stats.isFile() ? what : 'is neither a file nor a folder'}`, { code: 'no-build', exitCode: 2, hint })
@@ -100,9 +112,9 @@ async function takeFile(options: TakeIn, stats: Stats): Promise<TakenIn> {
     return await house.build(release, async (into) => {
       const root = house.rootOf(release)
       if (kind === 'file') {
-        const sha256 = await keepFile(file, into, config.builds, signal, progress)
+        const sha256 = await keepFile(file, { into, name: kept }, config.builds, signal, progress)
         const checked = await checkCopied(options, expected, sha256)
-        return told(options, `a single file of ${formatSize(stats.size)}`, checked, { root, folder: root, file: name, sha256 })
+        return told(options, `a single file of ${formatSize(stats.size)}`, checked, { root, folder: root, file: kept, sha256 })
       }
       const { sha256, tops, entries } = await unpack(file, { into, name, limits: config.builds, signal, progress })
       const checked = await checkCopied(options, expected, sha256)
@@ -138,7 +150,16 @@ async function expectedDigest(options: TakeIn): Promise<string | null> {
 async function checkCopied(options: TakeIn, expected: string | null, found: string): Promise<string | null> {
   const said = expected ?? await readChecksum(options.source, options.signal)
   checkDigest(options, said, found)
+  await checkStill(options)
   return said
+}
+
+/** What waited for another swap may have been replaced meanwhile, and be half written now. */
+async function checkStill({ source, watched, release }: TakeIn): Promise<void> {
+  const announced = watched?.announced ?? null
+  if (watched === undefined || announced === null || await isStill(source, watched.without, announced.digest, announced.atMs)) return
+  if (announced.back) throw new GracerError(`there is no way back to ${release}: no private copy of it could be made, and what lies at ${source} now is another build`, { code: 'no-way-back', hint: 'Put it there again to deploy it.' })
+  throw new GracerError(`${source} was changed after it had come to rest, before it was copied`, { code: 'build-changed', hint: 'What lies there now is taken when it has come to rest in its turn.' })
 }
 
 function checkDigest(options: TakeIn, expected: string | null, found: string): void {

@@ -1,15 +1,12 @@
-import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
-import { lstat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { notOfTheBuild } from '../builds/watched-tree.ts'
+import { existsSync, lstatSync, realpathSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { digestOf, readPrint, type Print } from '../builds/watched-tree.ts'
 import { openHints, type Hints } from './hints.ts'
 import type { WatchedDrop } from './identity.ts'
 import { watchLimit } from './notices.ts'
 import type { Notice } from './notice.ts'
 import { findHolders } from './open-files.ts'
 import type { ReleasesWatch } from './releases-watch.ts'
-import { walkTree } from './walk.ts'
 
 export interface WatchPathOptions {
   /** Absolute; need not be there yet. */
@@ -31,17 +28,6 @@ export async function watchPath(options: WatchPathOptions): Promise<ReleasesWatc
   const watch = new PathWatch(options)
   await watch.start()
   return watch
-}
-
-/** How the tree looks without its content being read. */
-interface Print {
-  readonly text: string
-  readonly source: string
-  readonly files: readonly string[]
-  readonly stampMs: number
-  /** With the root's own ctime, which a rename moves: a folder moved back is another drop. */
-  readonly placedMs: number
-  readonly inode: number
 }
 
 class PathWatch implements ReleasesWatch {
@@ -151,24 +137,8 @@ class PathWatch implements ReleasesWatch {
   async #print(): Promise<Print | null> {
     const { path, without } = this.#options
     if (!existsSync(path)) return null
-    const source = realpathSync(path)
-    const lines: string[] = []
-    const files: string[] = []
-    const skipped = (relative: string): boolean => relative.split('/').some((part, index, parts) => notOfTheBuild(join(source, parts.slice(0, index + 1).join('/')), part, without))
-    let stampMs = 0
     try {
-      await walkTree(source, {
-        visit: (relative, stats) => {
-          if (relative !== '' && skipped(relative)) return
-          // A folder's own times move by what is left out of it.
-          const isFolder = stats.isDirectory()
-          lines.push(`${relative}:${stats.ino}:${stats.mode}:${isFolder ? '' : `${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`}`)
-          if (!isFolder) stampMs = Math.max(stampMs, stats.ctimeMs)
-          if (stats.isFile() || stats.isSymbolicLink()) files.push(relative)
-        },
-      })
-      const { ino, ctimeMs } = await lstat(source)
-      return { text: createHash('sha256').update(`${source}\n${lines.sort().join('\n')}`).digest('hex'), source, files: files.sort(), stampMs, placedMs: Math.max(stampMs, ctimeMs), inode: ino }
+      return await readPrint(realpathSync(path), without)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
       throw error
@@ -186,7 +156,9 @@ class PathWatch implements ReleasesWatch {
     this.#deaf = inode === null
     if (inode === null) return
     this.#hints = await openHints(parent, {
-      onHint: () => {
+      onHint: (name) => {
+        // A log beside it must not have a large tree walked all the time.
+        if (name !== null && name !== basename(this.#options.path)) return
         // Only the first of a swarm: the others must not put the look off.
         if (this.#hinted) return
         this.#hinted = true
@@ -205,16 +177,4 @@ class PathWatch implements ReleasesWatch {
     this.#told.add(key)
     this.#options.onNotice(notice)
   }
-}
-
-/** SHA-256 over names, x bits and content: equal for what is the same build, whenever it was copied. */
-async function digestOf({ source, files }: Print): Promise<string> {
-  const hash = createHash('sha256')
-  for (const file of files) {
-    const path = file === '' ? source : join(source, file)
-    const stats = await lstat(path)
-    hash.update(`${JSON.stringify(file)}:${stats.isSymbolicLink() ? `link:${readlinkSync(path)}` : `${stats.mode & 0o111}:${stats.size}`}\n`)
-    if (stats.isFile()) for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
-  }
-  return hash.digest('hex')
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, realpathSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
 import { extraPorts } from '../boot/extra-ports.ts'
@@ -8,10 +8,11 @@ import { groupMemory, memoryRoom, memoryWarning } from '../boot/memory.ts'
 import { planBoot, realFolder } from '../boot/plan.ts'
 import { BuildHouse } from '../builds/house.ts'
 import { buildDefaults } from '../builds/limits.ts'
-import { takeInBuild } from '../builds/take-in.ts'
+import { takeInBuild, type WatchedSource } from '../builds/take-in.ts'
 import { keepConfig, keptConfig } from '../config/kept.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import type { Failure } from '../control/shapes.ts'
+import { digestInKey } from '../drop.ts'
 import { checkHealth } from '../health/check.ts'
 import { portBelongsTo } from '../health/port-owner.ts'
 import { probe, type ProbeResult } from '../health/probe.ts'
@@ -96,7 +97,7 @@ export class Boots {
       this.#configs.set(record.id, current)
       keepConfig(this.#configFile(record.id), current)
       const { folder, file, copy } = await takeInBuild({
-        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, keepFolderWithout: isWatched(current, record.source) ? [this.#options.folder, dirname(dirname(this.#options.folder))] : undefined, config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
+        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, watched: this.#watched(record, current), config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
         tell: (what, repeated) => this.#options.taking(record.id, what, repeated),
       })
       // What lies in a copy of ours is what was taken in.
@@ -271,6 +272,14 @@ export class Boots {
     if (warning !== null) this.#options.warn(release, warning)
   }
 
+  /** Also of what the path led to when it was announced: a symlink may have been moved since. */
+  #watched({ source, dropKey, noticedAt, origin, boot }: ReleaseRecord, config: ServiceConfig): WatchedSource | undefined {
+    const digest = digestInKey(dropKey)
+    if (config.watch == null || digest === null && !(existsSync(config.watch) && realpathSync(config.watch) === source)) return undefined
+    const announced = digest !== null && origin === 'drop' ? { digest, atMs: noticedAt, back: boot !== null } : null
+    return { name: basename(config.watch), without: [this.#options.folder, dirname(dirname(this.#options.folder))], announced }
+  }
+
   /** A number for each further port, none of which another release of the service has. */
   async #withPorts(plan: BootPlan, config: ServiceConfig): Promise<BootPlan> {
     if (config.ports.size === 0) return plan
@@ -293,10 +302,6 @@ export class Boots {
     controls.get(release)?.abort()
     controls.delete(release)
   }
-}
-
-function isWatched(config: ServiceConfig, source: string): boolean {
-  return config.watch != null && existsSync(config.watch) && realpathSync(config.watch) === source
 }
 
 export function withHint(error: Error): string {
