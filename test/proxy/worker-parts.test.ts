@@ -1,8 +1,11 @@
+import { createServer } from 'node:http'
+import { createServer as createNetServer } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { countFlipViolations, noFigures } from '../../proxy/figures.ts'
 import { FiguresSum, earlier } from '../../proxy/master/figures-sum.ts'
 import { Drains } from '../../proxy/worker/drains.ts'
 import { Ledger } from '../../proxy/worker/ledger.ts'
+import { PublicSocket } from '../../proxy/worker/public-socket.ts'
 import { WaitingPicker } from '../../proxy/worker/picker.ts'
 import { WorkerRoutes } from '../../proxy/worker/routes.ts'
 import { withRoute, emptyTable, type ProposedRoute, type Table, type Target } from '../../proxy/table.ts'
@@ -351,5 +354,24 @@ describe('the sum of the ledgers', () => {
     expect(shop?.releases.length).toBeLessThanOrEqual(51)
     expect(shop?.releases.reduce((total, one) => total + one.requests, 0)).toBe(500)
     expect(shop?.releases.some((one) => one.release === releaseKey('shop', earlier))).toBe(true)
+  })
+})
+
+describe('the public socket', () => {
+  it('is given up where it cannot be listened on, and kept where one connection cannot be accepted', async () => {
+    const [server, failures, troubles] = [createServer(), [] as string[], [] as string[]]
+    const holder = createNetServer()
+    await new Promise<void>((resolve) => { holder.listen(0, '127.0.0.1', resolve) })
+    await new Promise<void>((resolve) => {
+      const socket = new PublicSocket(null, { server, listening: resolve, failed: (code) => failures.push(code), troubled: (message) => troubles.push(message) })
+      socket.listen()
+      socket.given(holder)
+    })
+    for (const code of ['EMFILE', 'ENFILE']) server.emit('error', Object.assign(new Error(`accept ${code}`), { code }))
+    expect([failures, troubles]).toEqual([[], ['accept EMFILE']])
+    server.close()
+    holder.close()
+    new PublicSocket('missing', { server: createServer(), listening: () => {}, failed: (code) => failures.push(code), troubled: () => {} }).listen()
+    expect(failures).toEqual(['no-socket'])
   })
 })
