@@ -17,6 +17,8 @@ export interface ReleaseFigures {
   lost: number
   cut: number
   retried: number
+  /** Hashed assets that it did not have and the release before answered; not among its requests. */
+  missed: number
   clientGone: number
   /** Streams and WebSockets ended in order when their grace was over. */
   streamsEnded: number
@@ -98,7 +100,7 @@ export interface ServiceFigures {
 export function noFigures(service: ServiceName, release: ReleaseId): ReleaseFigures {
   return {
     service, release, inFlight: 0, streams: 0, upgraded: 0, requests: 0, errors: 0, lost: 0, cut: 0,
-    retried: 0, clientGone: 0, streamsEnded: 0, upgradedEnded: 0, drained: 0,
+    retried: 0, missed: 0, clientGone: 0, streamsEnded: 0, upgradedEnded: 0, drained: 0,
     statuses: [0, 0, 0, 0, 0, 0], dialFailed: 0, reset: 0, slow: 0, badReply: 0, bytesToRelease: 0, bytesFromRelease: 0,
     firstByte: emptyHistogram(), total: emptyHistogram(),
   }
@@ -121,7 +123,7 @@ export function addWaits(sum: WaitFigures, more: WaitFigures): void {
 
 const counted = [
   'inFlight', 'streams', 'upgraded', 'requests', 'errors', 'lost', 'cut',
-  'retried', 'clientGone', 'streamsEnded', 'upgradedEnded', 'drained',
+  'retried', 'missed', 'clientGone', 'streamsEnded', 'upgradedEnded', 'drained',
   'dialFailed', 'reset', 'slow', 'badReply', 'bytesToRelease', 'bytesFromRelease',
 ] as const
 

@@ -31,6 +31,8 @@ export interface RouteSettings {
   readonly healthPath?: string | null
   /** What names a user, beside the client's address; null or absent: nothing does. */
   readonly userKey?: CanaryKey | null
+  /** Whether the release before, while it is warm, is asked for a hashed asset that the live one does not have. */
+  readonly previousAssets?: boolean
 }
 
 export type RouteState =

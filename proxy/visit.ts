@@ -18,10 +18,12 @@ export type VisitEnd =
   | 'cut'
   /** A stream or WebSocket ended in order when its grace was over: neither cut nor lost. */
   | 'graceful'
-  /** The dial failed before any byte was sent: the request is picked again. Counts as neither. */
+  /** The dial failed before any byte was sent, or nothing of what came was used: the request is picked again. Counts as neither. */
   | 'not-sent'
   /** Sent, but no byte of a reply came, and the request is safe to repeat: it is picked again. Counts as retried. */
   | 'retried'
+  /** It answered 404 for a hashed asset, and the release before it has the asset: its reply is not used. */
+  | 'missed'
 
 /**
  * dial: it took no connection. reset: it closed it without a byte of a reply. slow: it did not begin its reply in time.
@@ -78,6 +80,11 @@ export interface Picker {
    * `failed`: releases already tried for this request whose dial failed.
    */
   pick(request: PickRequest): PendingPick
+  /**
+   * A hashed asset was not found: the release before, where it is warm and may be asked, chosen and counted in one step as
+   * well. null, or absent: the 404 stands.
+   */
+  previous?(missed: Visit): Visit | null
 }
 
 export interface PickRequest {

@@ -22,7 +22,7 @@ export interface ConfigChange {
 }
 
 /** Of a service, what needs no process of it to be started afresh. */
-const atOnce: ReadonlySet<string> = new Set(['host', 'path', 'hold.timeout', 'hold.max', 'hold.pace', 'settle', 'releases', 'keep'])
+const atOnce: ReadonlySet<string> = new Set(['host', 'path', 'hold.timeout', 'hold.max', 'hold.pace', 'settle', 'releases', 'keep', 'previousAssets'])
 
 /** Of the top, what a process of gracer's own is started with. */
 const atNextStart: ReadonlySet<string> = new Set(['listen', 'workers', 'log.level'])

@@ -30,6 +30,7 @@ export const defaults = Object.freeze({
   drain: Object.freeze({ timeout: '30s', streams: '30s', upgraded: '30s', spread: '5s', stop: '10s' }),
   bake: '20s',
   bakeRule: Object.freeze({ users: 10, floor: '5%', factor: 3, withoutBaseline: '50%' }),
+  previousAssets: false,
   onCrashLoop: 'hold',
   overlap: true,
   hooks: Object.freeze({ timeout: '10m' }),

@@ -90,6 +90,7 @@ export const serviceKeys = {
   drain: group(drain, 'How the old release is let go.'),
   bake: duration('How long the old release stays as a way back.', 0).prefault(defaults.bake),
   bakeRule: group(bakeRule, 'When a release goes back in its bake because of its users: a heuristic, docs/canary.md.'),
+  previousAssets: yesOrNo('Whether the release before, while it is a way back, is asked for a hashed asset (main.3f2a1b4c.js) for which the live one answers 404.').prefault(defaults.previousAssets),
   onCrashLoop: oneOf(['hold', 'rollback'], 'What to do when a confirmed release crashes again and again.').prefault(defaults.onCrashLoop),
   hold: group(hold, 'Requests while nothing can answer.'),
   canary: canaryKey,

@@ -56,6 +56,8 @@ export interface ServiceConfig {
   readonly bakeMs: number
   /** Absent: as it is by default. */
   readonly bakeRule?: BakeRule
+  /** Whether the release before is asked for a hashed asset that the live one does not have. Absent: it is not. */
+  readonly previousAssets?: boolean
   readonly onCrashLoop: 'hold' | 'rollback'
   /** Absent: as if it were all defaults. */
   readonly canary?: CanaryConfig

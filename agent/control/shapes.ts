@@ -251,6 +251,8 @@ export interface ReleaseTraffic {
   readonly lost: number
   readonly cut: number
   readonly retried: number
+  /** Hashed assets that it did not have and the release before it answered; not among its requests. */
+  readonly missed: number
   readonly clientGone: number
   /** Connections it did not take, that it closed without a byte of a reply, and replies that could not be passed on or broke off. */
   readonly failures: { readonly dial: number; readonly reset: number; readonly slow: number; readonly badReply: number }

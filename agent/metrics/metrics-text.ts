@@ -77,6 +77,7 @@ function addReleases(out: Exposition, { figures, services }: MetricsInput): void
   out.counter('gracer_release_lost_total', 'Requests that were picked and got no complete reply though their client stayed.', each((one) => one.lost))
   out.counter('gracer_cut_total', 'Requests that a drain deadline ended; they count as lost too.', each((one) => one.cut))
   out.counter('gracer_retries_total', 'Requests that were sent, got no byte of a reply, and were sent again.', each((one) => one.retried))
+  out.counter('gracer_assets_from_previous_total', 'Hashed assets that the release did not have and the one before it answered.', each((one) => one.missed))
   out.counter('gracer_client_gone_total', 'Requests whose client went away first.', each((one) => one.clientGone))
   out.counter('gracer_upstream_failures_total', 'What the release did wrong: took no connection (dial), closed it without a byte (reset), did not begin its reply in time (slow), gave no reply that could be passed on or half of one (bad-reply).',
     shown.flatMap((one): Sample[] => [[{ ...labels(one), reason: 'dial' }, one.dialFailed], [{ ...labels(one), reason: 'reset' }, one.reset], [{ ...labels(one), reason: 'slow' }, one.slow], [{ ...labels(one), reason: 'bad-reply' }, one.badReply]]))

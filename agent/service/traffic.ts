@@ -14,6 +14,7 @@ export function releaseTraffic(own: ReleaseFigures | undefined): ReleaseTraffic 
     lost: own?.lost ?? 0,
     cut: own?.cut ?? 0,
     retried: own?.retried ?? 0,
+    missed: own?.missed ?? 0,
     clientGone: own?.clientGone ?? 0,
     failures: { dial: own?.dialFailed ?? 0, reset: own?.reset ?? 0, slow: own?.slow ?? 0, badReply: own?.badReply ?? 0 },
     bytes: { toRelease: own?.bytesToRelease ?? 0, fromRelease: own?.bytesFromRelease ?? 0 },

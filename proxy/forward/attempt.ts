@@ -6,8 +6,9 @@ import { dial } from './dial.ts'
 import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
 import type { UpstreamListener } from './hand-over.ts'
 import { sendHandshake, switchedHead, switchFault } from './handshake.ts'
+import { isAssetReply } from './hashed-asset.ts'
 import { sendRequest } from './http-lane.ts'
-import { replyHead } from './reply-fields.ts'
+import { replyHead, type ReplyHead } from './reply-fields.ts'
 import { Reply, type ReplyOwner } from './response.ts'
 import { sentBytes } from './sent-bytes.ts'
 import { trailerFields } from './trailers.ts'
@@ -28,6 +29,11 @@ export interface AttemptOwner {
   unanswered(error: Error): void
   /** The reply cannot be passed on, and nothing of it was. */
   badReply(why: string): void
+  /** It answers 404. True: the release before is asked, and its reply is held until that has answered. */
+  missed(): boolean
+  /** Asked in the place of another that missed: it has the asset, or it has not. */
+  found(): void
+  foundNot(): void
   /** The reply broke off when some of it was with the client. */
   brokenOff(): void
   /** Connected; nothing of the client's body has been read. */
@@ -67,6 +73,9 @@ export class Attempt implements UpstreamListener, ReplyOwner {
   #counted = false
   /** Measured for an access log only. */
   readonly times: AttemptTimes | null
+  /** Of a 404, while the release before is asked. */
+  #held: { readonly incoming: IncomingMessage; readonly head: ReplyHead } | null = null
+  readonly #isPrevious: boolean
   #giveUpDial: (() => void) | null = null
   #upstream: Upstream | null = null
   #request: ClientRequest | null = null
@@ -76,11 +85,12 @@ export class Attempt implements UpstreamListener, ReplyOwner {
   #askedBytes = -1
   #askedAt = 0
 
-  constructor(house: ExchangeHouse, client: ClientSide, visit: Visit, owner: AttemptOwner) {
+  constructor(house: ExchangeHouse, client: ClientSide, visit: Visit, owner: AttemptOwner, isPrevious = false) {
     this.#house = house
     this.#client = client
     this.visit = visit
     this.#owner = owner
+    this.#isPrevious = isPrevious
     this.times = house.access === null ? null : { pickedAt: performance.now(), headAt: null, receivedAt: null, bytesIn: 0, bytesOut: 0 }
   }
 
@@ -134,7 +144,18 @@ export class Attempt implements UpstreamListener, ReplyOwner {
     // A complete reply has freed the connection, which may serve somebody else by now. What is not written yet then is
     // the rest of a body that the release did not wait for.
     const request = this.#request
-    if (request !== null && (how !== 'complete' || !request.writableFinished)) request.destroy()
+    const isWhole = how === 'complete' || (how === 'missed' && this.#held?.incoming.complete === true)
+    if (request !== null && (!isWhole || !request.writableFinished)) request.destroy()
+    else if (how === 'missed') this.#held?.incoming.resume()
+  }
+
+  /** The 404 that was held stands. */
+  passHeld(): void {
+    const held = this.#held
+    this.#held = null
+    if (held === null || this.#over) return
+    if (held.incoming.destroyed && !held.incoming.complete) this.#badReply('its 404 broke off')
+    else this.#pass(held.incoming, held.head)
   }
 
   /** For the first byte: time in which the client is waited for, or in which the release takes more of the request, does not count. */
@@ -184,7 +205,21 @@ export class Attempt implements UpstreamListener, ReplyOwner {
       this.#badReply(fault)
       return
     }
+    if (this.#isPrevious) {
+      if (!isAssetReply(status, head.fields)) return this.#owner.foundNot()
+      this.#owner.found()
+    } else if (status === 404) {
+      this.#held = { incoming, head }
+      incoming.on('error', () => {}) // passHeld sees it
+      if (this.#owner.missed()) return
+      this.#held = null
+    }
+    this.#pass(incoming, head)
+  }
+
+  #pass(incoming: IncomingMessage, head: ReplyHead): void {
     const { req, res } = this.#client
+    const status = incoming.statusCode ?? 0
     // A reply before the whole request: the rest of the request would stand where the next one begins.
     if (!req.complete) res.shouldKeepAlive = false
     this.#owner.replying()
@@ -226,7 +261,7 @@ export class Attempt implements UpstreamListener, ReplyOwner {
   }
 
   onFailed(_request: ClientRequest, error: Error): void {
-    if (this.#over) return
+    if (this.#over || this.#held !== null) return
     if (this.#reply !== null) {
       // After a complete reply it concerns the connection only, and Node has destroyed that already.
       if (!this.#reply.complete) this.replyBroken()

@@ -13,6 +13,7 @@ import { BodyProgress } from './body-progress.ts'
 import type { ClientConnection, Occupant } from './client-connection.ts'
 import type { EarlyBytes } from './early-bytes.ts'
 import type { ClientSide, ExchangeHouse } from './exchange-house.ts'
+import { isHashedAsset } from './hashed-asset.ts'
 import { rawRefusal, writeRefusal, type FrontReply } from './refusal.ts'
 import type { Rejected, Understood } from './request-checks.ts'
 import { isNearby, plainAddress } from './forwarded.ts'
@@ -50,6 +51,8 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   #lost = false
   #pending: PendingPick | null = null
   #attempt: Attempt | null = null
+  /** Answered 404 for an asset; #attempt asks the release before. */
+  #missed: Attempt | null = null
   #origin: Origin | null = null
   #visitor: Visitor | null = null
   #body: BodyProgress | null = null
@@ -170,11 +173,13 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   }
 
   firstByteOverdue(): void {
+    if (this.foundNot()) return
     this.#house.log('warn', 'forward.first-byte', this.#facts('no reply within limits.firstByte'))
     this.#lose({ status: 504, code: 'first-byte', reason: 'The release did not begin its reply in time.' })
   }
 
   noDescriptors(error: Error): void {
+    if (this.foundNot()) return
     this.#house.log('error', 'forward.no-descriptors', this.#facts(error.message))
     this.#attempt?.end('not-sent')
     this.#attempt = null
@@ -183,6 +188,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   }
 
   dialFailed(error: Error): void {
+    if (this.foundNot()) return
     this.#house.log('debug', 'forward.dial-failed', this.#facts(error.message))
     this.#dials += 1
     const attempt = this.#attempt
@@ -201,6 +207,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
    * release itself is going: it counts as failed, so that a fallback is taken where there is one.
    */
   unanswered(error: Error): void {
+    if (this.foundNot()) return
     const client = this.#client
     const attempt = this.#attempt
     if (client?.repeatable === true && attempt !== null && (attempt.reused || !this.#deserted)) {
@@ -219,8 +226,40 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   }
 
   badReply(why: string): void {
+    if (this.foundNot()) return
     this.#house.log('warn', 'forward.bad-reply', this.#facts(why))
     this.#lose({ status: 502, code: 'bad-reply', reason: 'The release gave a reply that cannot be passed on.' })
+  }
+
+  missed(): boolean {
+    const client = this.#client
+    const attempt = this.#attempt
+    const { method } = this.#req
+    if (client === null || attempt === null || client.early !== null || !client.repeatable || (method !== 'GET' && method !== 'HEAD')) return false
+    if (!isHashedAsset(withoutQuery(client.seen.target))) return false
+    const visit = this.#house.picker.previous?.(attempt.visit) ?? null
+    if (visit === null) return false
+    this.#missed = attempt
+    this.#attempt = new Attempt(this.#house, client, visit, this, true)
+    // On a new connection: one more try is all there is.
+    this.#attempt.start(true)
+    return true
+  }
+
+  found(): void {
+    this.#missed?.end('missed')
+    this.#missed = null
+  }
+
+  /** Whatever the release before made of it, it is not passed on. False: none was asked. */
+  foundNot(): boolean {
+    const missed = this.#missed
+    if (missed === null) return false
+    this.#attempt?.end('not-sent')
+    this.#attempt = missed
+    this.#missed = null
+    missed.passHeld()
+    return true
   }
 
   /** A clean end would be a lie. */
@@ -324,6 +363,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     if (this.#attempt?.tunnelled !== true) this.#over = true
     this.#pending?.cancel()
     this.#attempt?.end(how)
+    this.found()
     if (this.#over) this.#account(how as AccessEnd)
   }
 

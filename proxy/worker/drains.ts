@@ -17,6 +17,8 @@ export interface DrainsOptions {
   readonly retire: (release: ReleaseId) => void
   /** Of the close frame that WebSockets get; absent: 1001. */
   readonly closeCode?: number
+  /** Assets may still be fetched from the release: they neither hold its drain up nor are ended by it. Default: none may. */
+  readonly servesAssets?: (release: ReleaseId) => boolean
   readonly onQuiet: (release: ReleaseId, order: DrainOrder) => void
 }
 
@@ -61,10 +63,19 @@ export class Drains {
   /** Says `quiet` once nothing is in flight. */
   check(release: ReleaseId): void {
     const drain = this.#drains.get(release)
-    if (drain === undefined || drain.quiet || this.#options.ledger.inFlight(release) > 0) return
+    if (drain === undefined || drain.quiet || this.#inFlight(release) > 0) return
     drain.quiet = true
     for (const timer of drain.timers.splice(0)) clearTimeout(timer)
     this.#options.onQuiet(release, drain.order)
+  }
+
+  #inFlight(release: ReleaseId): number {
+    const { ledger } = this.#options
+    return ledger.inFlight(release) - (this.#servesAssets(release) ? ledger.assetsInFlight(release) : 0)
+  }
+
+  #servesAssets(release: ReleaseId): boolean {
+    return this.#options.servesAssets?.(release) === true
   }
 
   #arm(release: ReleaseId, deadlines: DrainDeadlines): NodeJS.Timeout[] {
@@ -83,10 +94,10 @@ export class Drains {
         }
       }, deadlines.upgradedMs),
       setTimeout(() => {
-        for (const visit of ledger.visits(release)) if (visit.kind === 'request') visit.cut()
+        for (const visit of ledger.visits(release)) if (visit.kind === 'request' && !(visit.isAsset && this.#servesAssets(release))) visit.cut()
       }, deadlines.timeoutMs),
       setTimeout(() => {
-        for (const visit of ledger.visits(release)) visit.cut()
+        for (const visit of ledger.visits(release)) if (!(visit.isAsset && this.#servesAssets(release))) visit.cut()
       }, last),
     )
     return timers

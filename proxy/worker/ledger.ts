@@ -38,6 +38,7 @@ export class Ledger {
     const times = pick.viaFallback || isCanary ? null : this.#timesOf(service, pick.since)
     if (times !== null && arrivedAtUs > times.lastBegin) times.lastBegin = arrivedAtUs
     entry.figures.inFlight += 1
+    if (pick.isAsset === true) entry.assets += 1
     this.version += 1
     const visit = new LedgerVisit(this, entry, target, pick, times)
     visit.figures.requests += 1
@@ -52,6 +53,11 @@ export class Ledger {
 
   inFlight(release: ReleaseId): number {
     return this.#releases.get(release)?.figures.inFlight ?? 0
+  }
+
+  /** Those of them that are assets fetched from a release before, which may go on for as long as that may be asked. */
+  assetsInFlight(release: ReleaseId): number {
+    return this.#releases.get(release)?.assets ?? 0
   }
 
   /** Visits under way on the release, oldest first. */
@@ -101,17 +107,18 @@ export class Ledger {
     const { figures } = entry
     entry.visits.delete(visit)
     figures.inFlight -= 1
+    if (visit.isAsset) entry.assets -= 1
     if (visit.kind === 'stream') figures.streams -= 1
     if (visit.kind === 'upgraded') figures.upgraded -= 1
     this.version += 1
     visit.watched?.ended(how)
     // What a tester did is in none of these; that it was lost is.
     const counted = visit.figures
-    if (!visit.hasStatus && how !== 'retried' && how !== 'not-sent') counted.statuses[0] = (counted.statuses[0] as number) + 1
+    if (!visit.hasStatus && how !== 'retried' && how !== 'not-sent' && how !== 'missed') counted.statuses[0] = (counted.statuses[0] as number) + 1
     switch (how) {
       case 'complete':
         if (visit.kind === 'request' && visit.hasStatus) observe(counted.total, (performance.now() - visit.begunAt) * 1_000)
-        if (entry.draining) figures.drained += 1
+        if (entry.draining && !visit.isAsset) figures.drained += 1
         if (visit.times !== null) visit.times.firstReply ??= nowUs()
         break
       case 'graceful':
@@ -134,18 +141,22 @@ export class Ledger {
         figures.retried += 1
         counted.requests -= 1
         break
+      case 'missed':
+        counted.missed += 1
+        counted.requests -= 1
+        break
       case 'not-sent':
         counted.requests -= 1
         break
     }
     if (figures.inFlight < 0) this.waits(figures.service).violations += 1
-    if (figures.inFlight === 0) this.#onIdle(figures.release)
+    if (figures.inFlight === 0 || (figures.inFlight === entry.assets && !visit.isAsset)) this.#onIdle(figures.release)
   }
 
   #entry(service: ServiceName, release: ReleaseId): ReleaseEntry {
     let entry = this.#releases.get(release)
     if (entry === undefined) {
-      entry = { figures: noFigures(service, release), visits: new Set(), draining: false, quiet: false }
+      entry = { figures: noFigures(service, release), visits: new Set(), assets: 0, draining: false, quiet: false }
       this.#releases.set(release, entry)
     }
     return entry
@@ -179,11 +190,15 @@ interface Pick {
   readonly since: number
   readonly number: number
   readonly assigned?: Assignment | null
+  /** A hashed asset that the live release does not have. */
+  readonly isAsset?: boolean
 }
 
 interface ReleaseEntry {
   readonly figures: ReleaseFigures
   readonly visits: Set<LedgerVisit>
+  /** Of those in flight. */
+  assets: number
   draining: boolean
   quiet: boolean
 }
@@ -196,6 +211,7 @@ export function nowUs(): number {
 export class LedgerVisit implements Visit {
   readonly target: Target
   readonly viaFallback: boolean
+  readonly isAsset: boolean
   readonly tableNumber: number
   readonly times: FlipTimes | null
   readonly assigned: Assignment | null
@@ -221,6 +237,7 @@ export class LedgerVisit implements Visit {
     this.#entry = entry
     this.target = target
     this.viaFallback = pick.viaFallback
+    this.isAsset = pick.isAsset === true
     this.tableNumber = pick.number
     this.times = times
     this.assigned = pick.assigned ?? null

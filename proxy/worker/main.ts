@@ -67,7 +67,7 @@ const front = createFront({
   access: () => serving.access,
   log: (level, event, fields) => log[level](event, fields),
 })
-const drains = new Drains({ ledger, retire: (release) => front.retire(release), onQuiet: (release, order) => worker.quiet(release, order) })
+const drains = new Drains({ ledger, retire: (release) => front.retire(release), servesAssets: (release) => routes.mayPick(release), onQuiet: (release, order) => worker.quiet(release, order) })
 const publicSocket = new PublicSocket(start.standsBy ? null : (sockets.take({ name: 'public' }) ?? 'missing'), {
   server: front.server,
   listening: () => say({ type: 'listening' }),

@@ -1,6 +1,7 @@
 import type { WaitFigures } from '../figures.ts'
+import { serviceOfKey } from '../release-key.ts'
 import { routeOf, type ReleaseId, type ServiceName } from '../table.ts'
-import type { PendingPick, Picker, PickRequest, Refusal } from '../visit.ts'
+import type { PendingPick, Picker, PickRequest, Refusal, Visit } from '../visit.ts'
 import type { Evidence } from './evidence.ts'
 import { defaultPace, Pauses } from './pauses.ts'
 import { nowUs, type Ledger } from './ledger.ts'
@@ -84,6 +85,14 @@ export class WaitingPicker implements Picker {
     if (decision.kind === 'hold') this.#hold(waiter, decision)
     else waits.parks += 1
     return { cancel: () => this.#remove(waiter) }
+  }
+
+  /** Named exception of promise 2: it is counted as what it is, and in no flip's times. */
+  previous(missed: Visit): Visit | null {
+    const { routes, ledger } = this.#options
+    const service = serviceOfKey(missed.release)
+    const target = routes.previousOf(service, missed.release)
+    return target === null ? null : ledger.open(service, target, { viaFallback: true, isAsset: true, since: 0, number: routes.table.number }, 0)
   }
 
   /** Decides all waiting requests again, in order: a table came, or a flip was undone. */

@@ -116,6 +116,17 @@ export class WorkerRoutes {
     return { kind: 'hold', route }
   }
 
+  /**
+   * The release that had what `missed` does not have, where it is warm and the config says that it may be asked: the one
+   * before the live one during its bake, and the live one for a canary.
+   */
+  previousOf(service: ServiceName, missed: ReleaseId): Target | null {
+    const route = routeOf(this.table, service)
+    if (route?.settings.previousAssets !== true || route.state !== 'serving') return null
+    if (route.canary?.target.release === missed) return route.live
+    return route.live?.release === missed ? route.fallback : null
+  }
+
   /** Whether new requests may go to the release, as live, as canary or as fallback. */
   mayPick(release: ReleaseId): boolean {
     return this.table.routes.some((route) => servedBy(route).includes(release) || route.fallback?.release === release)

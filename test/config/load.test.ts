@@ -42,7 +42,7 @@ it('gives the defaults of the design where there is no file', () => {
         name: 'default', match: { host: null, path: '/' }, releases: null, command: null, socket: 'auto', env: new Map(), envFile: null, keep: 5, watch: null, settleMs: 3_000,
         health: { path: null, host: 'localhost', headers: new Map(), expect: [{ from: 200, to: 299 }], intervalMs: 250, timeoutMs: 2_000, successes: 2, deadlineMs: 60_000 },
         drain: { timeoutMs: 30_000, streamsMs: 30_000, upgradedMs: 30_000, spreadMs: 5_000, stopMs: 10_000 },
-        bakeMs: 20_000, bakeRule, onCrashLoop: 'hold', canary: canaryConfigDefault, hold: { timeoutMs: 10_000, max: 1_000, pace: 100 },
+        bakeMs: 20_000, bakeRule, previousAssets: false, onCrashLoop: 'hold', canary: canaryConfigDefault, hold: { timeoutMs: 10_000, max: 1_000, pace: 100 },
         overlap: true, hooks: { prepare: [], release: [], confirmed: [], timeoutMs: 600_000 }, ports: new Map(),
       },
     ],
@@ -55,7 +55,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
     listen: '[::1]:9', workers: 3, trustProxy: true, limits: { idle: '5s', firstByte: '90s', bodySize: '1MiB', bodyStall: null }, log: { level: 'debug', access: { sample: 0.5, file: 'a.log', size: '1MB' } }, metrics: { listen: 'localhost:9464' },
     releases: './drops', command: ['node', 'x.mjs'], socket: 'port', env: { A: '1' }, envFile: 'my.env', keep: 2, settle: '1s',
     health: { path: '/up', host: 'shop.test:80', headers: { 'X-Probe': 'yes' }, expect: '204', interval: '1s', timeout: '3s', successes: 1, deadline: '2m' },
-    drain: { timeout: '1s', streams: '0s', upgraded: '2s', spread: '0s', stop: '3s' }, bake: '0s', bakeRule: { users: 3, floor: '0.5%', factor: 1.5, withoutBaseline: '20%' }, onCrashLoop: 'rollback',
+    drain: { timeout: '1s', streams: '0s', upgraded: '2s', spread: '0s', stop: '3s' }, bake: '0s', previousAssets: true, bakeRule: { users: 3, floor: '0.5%', factor: 1.5, withoutBaseline: '20%' }, onCrashLoop: 'rollback',
     hold: { timeout: '4s', max: 0 }, overlap: false, ports: { METRICS_PORT: 'auto', ADMIN_PORT: 9_100 },
     hooks: { prepare: ['npm', 'ci'], release: [['node', 'migrate.mjs'], ['node', 'seed.mjs']], timeout: '5m' },
   })
@@ -65,7 +65,7 @@ it('reads every key of the flat form, with paths relative to the file', () => {
   expect(only(config)).toEqual({
     name: 'default', match: { host: null, path: '/' }, releases: join(cwd, 'drops'), command: ['node', 'x.mjs'], socket: 'port', env: new Map([['A', '1']]), envFile: join(cwd, 'my.env'), keep: 2, watch: null, settleMs: 1_000,
     health: { path: '/up', host: 'shop.test:80', headers: new Map([['X-Probe', 'yes']]), expect: [{ from: 204, to: 204 }], intervalMs: 1_000, timeoutMs: 3_000, successes: 1, deadlineMs: 120_000 },
-    drain: { timeoutMs: 1_000, streamsMs: 0, upgradedMs: 2_000, spreadMs: 0, stopMs: 3_000 }, bakeMs: 0, bakeRule: { users: 3, floor: 0.005, factor: 1.5, withoutBaseline: 0.2 }, onCrashLoop: 'rollback', canary: canaryConfigDefault, hold: { timeoutMs: 4_000, max: 0, pace: 100 },
+    drain: { timeoutMs: 1_000, streamsMs: 0, upgradedMs: 2_000, spreadMs: 0, stopMs: 3_000 }, bakeMs: 0, previousAssets: true, bakeRule: { users: 3, floor: 0.005, factor: 1.5, withoutBaseline: 0.2 }, onCrashLoop: 'rollback', canary: canaryConfigDefault, hold: { timeoutMs: 4_000, max: 0, pace: 100 },
     overlap: false, ports: new Map<string, unknown>([['METRICS_PORT', 'auto'], ['ADMIN_PORT', 9_100]]),
     hooks: { prepare: [['npm', 'ci']], release: [['node', 'migrate.mjs'], ['node', 'seed.mjs']], confirmed: [], timeoutMs: 300_000 },
   })

@@ -115,6 +115,16 @@ export class FakePicker implements Picker {
     return this.visits.map((visit) => visit.ends)
   }
 
+  /** What is asked for an asset that was not found; null: the 404 stands. */
+  before: Target | null = null
+
+  previous(): FakeVisit | null {
+    if (this.before === null) return null
+    const visit = new FakeVisit(this.before)
+    this.visits.push(visit)
+    return visit
+  }
+
   #decide(request: PickRequest): void {
     const chosen = this.choose(request)
     if (chosen === null) {

@@ -375,3 +375,60 @@ describe('the public socket', () => {
     expect(failures).toEqual(['no-socket'])
   })
 })
+
+describe('assets of the release before', () => {
+  const settings = { holdTimeoutMs: 1_000, holdMax: 4, previousAssets: true }
+  const baking = (before = tableOf({})): Table => tableOf({ live: target('shop/v2'), fallback: target('shop/v1'), settings }, before)
+
+  it('are asked of it while it is the way back, of the live one for a canary, and of nobody otherwise', () => {
+    const routes = new WorkerRoutes()
+    const previous = (table: Table, missed: ReleaseId): string | undefined => {
+      routes.table = table
+      return routes.previousOf('shop', missed)?.release
+    }
+    expect(previous(baking(), 'shop/v2')).toBe('shop/v1')
+    expect(previous(baking(), 'shop/v1')).toBeUndefined()
+    expect(previous(tableOf({ live: target('shop/v2'), fallback: target('shop/v1') }), 'shop/v2')).toBeUndefined()
+    expect(previous(tableOf({ live: target('shop/v2'), settings }), 'shop/v2')).toBeUndefined()
+    expect(previous(tableOf({ canary: { target: target('shop/v2') } as never, settings }), 'shop/v2')).toBe('shop/v1')
+  })
+
+  it('break no promise, are counted once, and neither hold up a drain nor are ended by it while it may be asked', () => {
+    vi.useFakeTimers()
+    const { routes, ledger, picker, pick } = worker()
+    const said: string[] = []
+    const drains = new Drains({ ledger, retire: () => {}, servesAssets: (release) => routes.mayPick(release), onQuiet: (release, order) => said.push(`${release} ${order}`) })
+    routes.apply({ type: 'table', table: tableOf({ settings }) })
+    const old = pick().result.visit
+    routes.apply({ type: 'table', table: baking(routes.table) })
+    const deadlines = { timeoutMs: 100, streamsMs: 100, upgradedMs: 100, spreadMs: 0 }
+    drains.start('shop/v1', 'first', deadlines)
+    const full = pick().result.visit
+    full?.answered(200)
+    full?.end('complete')
+    const missing = pick().result.visit as Visit
+    const asset = picker.previous(missing) as Visit
+    missing.end('missed')
+    expect(said).toEqual([])
+    old?.end('complete')
+    drains.check('shop/v1')
+    expect(said).toEqual(['shop/v1 first'])
+    vi.advanceTimersByTime(10_000)
+    asset.answered(200)
+    asset.end('complete')
+    const last = picker.previous(pick().result.visit as Visit)
+    routes.apply({ type: 'table', table: tableOf({ live: target('shop/v2'), fallback: null, settings }, routes.table) })
+    drains.start('shop/v1', 'second', deadlines)
+    expect(said).toHaveLength(1)
+    vi.advanceTimersByTime(150)
+    drains.check('shop/v1')
+    expect(said).toEqual(['shop/v1 first', 'shop/v1 second'])
+    last?.end('complete')
+    const { releases, flips, waits } = ledger.snapshot()
+    expect(countFlipViolations(flips)).toBe(0)
+    expect(waits.every(({ violations }) => violations === 0)).toBe(true)
+    expect(releases.find(({ release }) => release === 'shop/v1')).toMatchObject({ requests: 3, missed: 0, drained: 1, cut: 1, statuses: [2, 0, 1, 0, 0, 0], inFlight: 0 })
+    expect(releases.find(({ release }) => release === 'shop/v2')).toMatchObject({ requests: 2, missed: 1, statuses: [0, 0, 1, 0, 0, 0] })
+    vi.useRealTimers()
+  })
+})
