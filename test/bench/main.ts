@@ -1,3 +1,4 @@
+import { accessCost } from './access-cost.ts'
 import { canaryTable } from './canary.ts'
 import { devReload } from './dev-reload.ts'
 import { drainWays } from './drain.ts'
@@ -6,13 +7,14 @@ import { proxyCost } from './proxy-cost.ts'
 import { servicesUnderLoad } from './services-under-load.ts'
 import { upgradesUnderLoad } from './upgrades-under-load.ts'
 
-// npm run bench [-- drop [RUNS] | dev [SAVES] | drain [SWAPS] | proxy [REQUESTS] | canary [RUNS] | upgrade [UPGRADES] | services [SWAPS]]: medians with their range; ratios and differences come from the same run.
+// npm run bench [-- drop [RUNS] | dev [SAVES] | drain [SWAPS] | proxy [REQUESTS] | access [REQUESTS] | canary [RUNS] | upgrade [UPGRADES] | services [SWAPS]]: medians with their range; ratios and differences come from the same run.
 const benches = {
   drop: (amount: string | undefined) => dropToReply(Number(amount ?? 15), say),
   canary: (amount: string | undefined) => canaryTable(Number(amount ?? 2_500), say),
   dev: (amount: string | undefined) => devReload(Number(amount ?? 20), say),
   drain: (amount: string | undefined) => drainWays(Number(amount ?? 12), say),
   proxy: (amount: string | undefined) => proxyCost(Number(amount ?? 20_000), say),
+  access: (amount: string | undefined) => accessCost(Number(amount ?? 20_000), say),
   upgrade: async (amount: string | undefined) => {
     const { report, ...rest } = await upgradesUnderLoad({ upgrades: Number(amount ?? 20), workers: 2, connections: 240, rate: 400, config: { limits: { idle: '5s' } }, say })
     return { requests: report.requests, failed: report.failed, refused: report.refused, failures: report.failures, ...rest }

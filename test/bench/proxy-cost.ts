@@ -53,7 +53,8 @@ export async function proxyCost(requests: number, say: (line: string) => void): 
   }
 }
 
-async function cost(port: number, pid: number, requests: number): Promise<number> {
+/** CPU microseconds of this process for one request. */
+export async function cost(port: number, pid: number, requests: number): Promise<number> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: connections })
   const before = cpuMs(pid)
   let left = requests
