@@ -149,6 +149,27 @@ describe('a client that does not read', () => {
     client.destroy()
   })
 
+  test('of a WebSocket is cut as well, and a silent WebSocket is left alone', async () => {
+    const agree = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n'
+    const ask = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+    const upstream = await startRawBackend(answering(agree))
+    const { port, picker } = await startFront(upstream.port, { limits: { readStallMs: 200, firstByteMs: 200 } })
+    const client = await new RawClient(port).send(ask).sees('101')
+    const end = performance.now() + 700
+    await until('several times the limit', () => client.closed || performance.now() > end)
+    expect(picker.visit.ends).toEqual([])
+    client.socket.pause()
+    // One binary message after the other, 65,535 bytes each.
+    const message = Buffer.concat([Buffer.from([0x82, 126, 255, 255]), Buffer.alloc(65_535)])
+    const [socket] = upstream.sockets
+    const more = (): void => { while (socket?.writable === true && socket.write(message)); }
+    socket?.on('drain', more)
+    more()
+    await until('it to be cut', () => picker.visit.ends.length === 1)
+    expect(picker.visit.ends).toEqual(['client-gone'])
+    await until('the release to be let go', () => upstream.sockets.size === 0)
+  })
+
   test('is left alone while nothing waits for it: an event stream that is silent', async () => {
     const upstream = await startRawBackend(answering('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n'))
     const { port, picker } = await startFront(upstream.port, { limits: { readStallMs: 200, bodyStallMs: 200, firstByteMs: 200 } })
