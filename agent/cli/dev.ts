@@ -30,9 +30,9 @@ export async function runDev(flags: DevFlags): Promise<number> {
     process.on('uncaughtException', reject)
     const run = async (): Promise<void> => {
       guardGroups()
+      const first = await beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
       // The app boots while the rest is loaded, which takes as long.
-      const beginning = beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
-      const [first, { Dev }, { Terminal }] = await Promise.all([beginning, import('../dev/dev.ts'), import('../dev/terminal.ts')])
+      const [{ Dev }, { Terminal }] = await Promise.all([import('../dev/dev.ts'), import('../dev/terminal.ts')])
       if (ending) return
       const terminal = new Terminal(options)
       restore = () => terminal.restore()

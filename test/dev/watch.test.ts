@@ -18,7 +18,7 @@ interface Running {
 }
 
 /** A real folder with some files, watched; each burst is gathered as `gracer dev` does it. */
-async function watched(files: Record<string, string>, options: Partial<WatchOptions> = {}): Promise<Running> {
+async function watched(files: Record<string, string>, options: Partial<WatchOptions> = {}, were: readonly string[] = []): Promise<Running> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'gracer-dev-watch-')))
   const write = (name: string, text: string): void => {
     mkdirSync(join(root, name, '..'), { recursive: true })
@@ -41,6 +41,7 @@ async function watched(files: Record<string, string>, options: Partial<WatchOpti
       })
     },
     notice: (text) => notices.push(text),
+    were: were.map((name) => join(root, name)),
     ...options,
   })
   onTestFinished(() => {
@@ -157,6 +158,12 @@ test('a working folder that goes is told, and noticed when it is back', async ()
 test('what was changed after the app was started and before the watch was there is noticed', async () => {
   const { noticed } = await watched(base, { since: 0 })
   expect(noticed.sort()).toEqual(['server.mjs', 'src/a.js', 'src/deep/b.js'])
+})
+
+test('what was removed after the app was started and before the watch was there is noticed', async () => {
+  const { bursts } = await watched({ ...base, 'now-a-folder/x.log': '' }, {}, ['server.mjs', 'gone.mjs', 'gone.log', 'now-a-folder'])
+  await until('the burst', () => bursts.length > 0)
+  expect(bursts).toEqual([['gone.mjs', 'now-a-folder']])
 })
 
 describe('files are looked at again and again', () => {

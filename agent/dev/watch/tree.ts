@@ -35,6 +35,11 @@ export class Tree {
     return this.#folders.has(path) || this.#files.has(path)
   }
 
+  /** As a file. */
+  holds(path: string): boolean {
+    return this.#files.has(path)
+  }
+
   /** Reads a root (a folder or a file) in slices, so that nothing else waits for it; calls `found` for each file. */
   async readIn(root: string, found: (path: string, modifiedMs: number) => void): Promise<void> {
     const pending = [root]

@@ -2,7 +2,7 @@ import { statfsSync, watch, type FSWatcher } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { IgnoreRules } from './ignore-rules.ts'
 import { quietMs } from './quiet.ts'
-import { lookAt } from './signature.ts'
+import { lookAt, type Signature } from './signature.ts'
 import { Tree, type FileChange } from './tree.ts'
 
 export interface WatchOptions {
@@ -13,6 +13,8 @@ export interface WatchOptions {
   readonly poll: boolean
   /** Milliseconds since 1970: what was modified after it, and before the watch was there, counts as changed. */
   readonly since: number
+  /** Files (absolute) that were there at that moment: one that is gone since then has changed as well. */
+  readonly were?: readonly string[]
   /** Something has changed. Called in the same tick as the system's event. */
   readonly changed: (paths: readonly string[]) => void
   readonly notice: (text: string) => void
@@ -29,6 +31,8 @@ export interface Burst {
 /** More events than this at once, and some may have been lost in the kernel's queue (inotify(7), max_queued_events). */
 const manyEvents = 1_000
 const rootLookMs = 250
+/** Of a file that was there, and was never looked at. */
+const unknownSignature: Signature = { mark: '', fresh: false }
 const leastPollMs = 250
 
 /**
@@ -72,6 +76,9 @@ export class Watch {
       await this.#tree.readIn(root, (path, modifiedMs) => { if (modifiedMs > this.#options.since) late.push({ path, before: null }) })
       if (lookAt(root) === null) this.#awaitRoots()
       else if (lookAt(root)?.kind === 'file') this.#listen(root)
+    }
+    for (const path of this.#options.were ?? []) {
+      if (!this.#tree.holds(path) && !this.#options.rules.ignores(path, false)) late.push({ path, before: unknownSignature })
     }
     if (late.length > 0) this.#take(late)
   }
