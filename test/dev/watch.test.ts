@@ -84,6 +84,29 @@ describe('a change is noticed', () => {
     await until('the removed folder', () => bursts.filter((burst) => burst.includes('src/deeper/b.js')).length >= 3)
   })
 
+  test('when a link leads to a file that is elsewhere, and that is written or replaced, or the link leads to another', async () => {
+    const elsewhere = realpathSync(mkdtempSync(join(tmpdir(), 'gracer-dev-elsewhere-')))
+    onTestFinished(() => rmSync(elsewhere, { recursive: true }))
+    const { root, noticed } = await watched(base)
+    const told = async (): Promise<void> => {
+      await until('the link', () => noticed.includes('src/link.js'))
+      noticed.length = 0
+    }
+    for (const name of ['one.js', 'two.js']) writeFileSync(join(elsewhere, name), 'first')
+    symlinkSync(join(elsewhere, 'one.js'), join(root, 'src/link.js'))
+    await told()
+    writeFileSync(join(elsewhere, 'one.js'), 'in place')
+    await told()
+    writeFileSync(join(elsewhere, 'one.js.new'), 'replaced')
+    renameSync(join(elsewhere, 'one.js.new'), join(elsewhere, 'one.js'))
+    await told()
+    unlinkSync(join(root, 'src/link.js'))
+    symlinkSync(join(elsewhere, 'two.js'), join(root, 'src/link.js'))
+    await told()
+    writeFileSync(join(elsewhere, 'two.js'), 'another')
+    await told()
+  })
+
   test('when a file is written twice within one step of the file system’s clock, with the same length', async () => {
     const { noticed, write } = await watched(base)
     for (let time = 0; time < 20; time += 1) {

@@ -1,6 +1,7 @@
 import { statfsSync, watch, type FSWatcher } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { IgnoreRules } from './ignore-rules.ts'
+import { Links } from './links.ts'
 import { quietMs } from './quiet.ts'
 import { lookAt, type Signature } from './signature.ts'
 import { Tree, type FileChange } from './tree.ts'
@@ -43,6 +44,7 @@ export class Watch {
   readonly #options: WatchOptions
   readonly #tree: Tree
   readonly #watchers = new Map<string, FSWatcher>()
+  readonly #links: Links
   readonly #changes = new Map<string, FileChange>()
   #events = 0
   #polls: NodeJS.Timeout | null = null
@@ -55,7 +57,9 @@ export class Watch {
     this.#tree = new Tree(options.rules, {
       folderFound: (path) => this.#listen(path),
       folderLost: (path) => this.#unlisten(path),
+      linkFound: (path) => { if (!this.#closed && this.#polls === null) this.#links.found(path) },
     })
+    this.#links = new Links(options.open ?? watch, (path) => this.#take(this.#tree.check(path)), (path, error) => this.#deaf(path, error))
   }
 
   get files(): number {
@@ -119,6 +123,7 @@ export class Watch {
     this.#closed = true
     for (const timer of [this.#polls, this.#quiet, this.#rootLooks]) if (timer !== null) clearTimeout(timer)
     for (const path of [...this.#watchers.keys()]) this.#unlisten(path)
+    this.#links.close()
   }
 
   #take(changes: readonly FileChange[]): void {
@@ -169,6 +174,7 @@ export class Watch {
   #poll(): void {
     if (this.#polls !== null || this.#closed) return
     for (const path of [...this.#watchers.keys()]) this.#unlisten(path)
+    this.#links.close()
     const look = (): void => {
       const begun = performance.now()
       this.#take(this.#tree.rescan(this.#options.roots))
