@@ -6,6 +6,9 @@ import type { DevOptions } from '../dev/options.ts'
 
 export type DevFlags = Omit<DevOptions, 'cwd'>
 
+/** A runner of scripts passes on the signal that the terminal has sent to all: both come from one press of the key. */
+const onePressMs = 100
+
 /** `gracer dev`: one process in the foreground, until q, Ctrl-C or SIGTERM; a second one ends it at once. */
 export async function runDev(flags: DevFlags): Promise<number> {
   const options: DevOptions = { ...flags, cwd: realpathSync(process.cwd()) }
@@ -26,7 +29,13 @@ export async function runDev(flags: DevFlags): Promise<number> {
       ending = true
       endDev().then(() => resolve(0), reject)
     }
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
+    let signalledAt = -Infinity
+    const endBySignal = (): void => {
+      const sinceMs = performance.now() - signalledAt
+      signalledAt = performance.now()
+      if (sinceMs > onePressMs) end()
+    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, endBySignal)
     process.on('uncaughtException', reject)
     const run = async (): Promise<void> => {
       guardGroups()
