@@ -6,6 +6,9 @@ import type { DevOptions } from '../dev/options.ts'
 
 export type DevFlags = Omit<DevOptions, 'cwd'>
 
+/** A runner of scripts passes on the signal that the terminal has sent to all: both come from one press of the key. */
+const onePressMs = 100
+
 /** `gracer dev`: one process in the foreground, until q, Ctrl-C or SIGTERM; a second one ends it at once. */
 export async function runDev(flags: DevFlags): Promise<number> {
   const options: DevOptions = { ...flags, cwd: realpathSync(process.cwd()) }
@@ -26,13 +29,19 @@ export async function runDev(flags: DevFlags): Promise<number> {
       ending = true
       endDev().then(() => resolve(0), reject)
     }
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
+    let signalledAt = -Infinity
+    const endBySignal = (): void => {
+      const sinceMs = performance.now() - signalledAt
+      signalledAt = performance.now()
+      if (sinceMs > onePressMs) end()
+    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, endBySignal)
     process.on('uncaughtException', reject)
     const run = async (): Promise<void> => {
       guardGroups()
+      const first = await beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
       // The app boots while the rest is loaded, which takes as long.
-      const beginning = beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
-      const [first, { Dev }, { Terminal }] = await Promise.all([beginning, import('../dev/dev.ts'), import('../dev/terminal.ts')])
+      const [{ Dev }, { Terminal }] = await Promise.all([import('../dev/dev.ts'), import('../dev/terminal.ts')])
       if (ending) return
       const terminal = new Terminal(options)
       restore = () => terminal.restore()

@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { App, type AppStart } from './app.ts'
 import { firstApp } from './cycle.ts'
 import type { DevOptions } from './options.ts'
@@ -9,6 +11,8 @@ export interface FirstBoot {
   readonly app: App | null
   /** Milliseconds since 1970: files that changed after it have changed during the boot. */
   readonly since: number
+  /** The files that lay in the working folder itself at that moment; absolute. */
+  readonly files: readonly string[]
 }
 
 /**
@@ -18,9 +22,18 @@ export interface FirstBoot {
  */
 export async function beginFirstBoot(options: PlanOptions & Pick<DevOptions, 'build'>, output: AppStart['output']): Promise<FirstBoot> {
   const since = Date.now()
+  const files = filesIn(options.cwd)
   const plan = await planDev(options)
-  if (options.build !== null || plan.inspect !== null || plan.service.ports.size > 0) return { plan, app: null, since }
+  if (options.build !== null || plan.inspect !== null || plan.service.ports.size > 0) return { plan, app: null, since, files }
   const { command, env, socket } = plan
   const app = await App.start({ id: firstApp, cwd: options.cwd, command, env, socket, output }).catch(() => null)
-  return { plan, app, since }
+  return { plan, app, since, files }
+}
+
+function filesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(folder, entry.name))
+  } catch {
+    return []
+  }
 }

@@ -4,12 +4,13 @@ import { palette, type Palette } from '../cli/color.ts'
 import { printable } from '../cli/text.ts'
 import { say } from '../cli/output.ts'
 import { passOn } from './app-output.ts'
-import type { Dev, DevVoice } from './dev.ts'
+import type { Dev } from './dev.ts'
 import type { DevFailure } from './failure.ts'
 import { keyHelp, Keys, type Key } from './keys.ts'
 import type { DevOptions } from './options.ts'
 import type { DevPlan } from './plan.ts'
 import { failureLines, reloadLine, type Reload } from './report.ts'
+import type { DevVoice } from './voice.ts'
 
 /** A build or boot that takes longer than this is worth a word; and again when that has passed once more. */
 const longMs = 10_000

@@ -18,7 +18,7 @@ interface Running {
 }
 
 /** A real folder with some files, watched; each burst is gathered as `gracer dev` does it. */
-async function watched(files: Record<string, string>, options: Partial<WatchOptions> = {}): Promise<Running> {
+async function watched(files: Record<string, string>, options: Partial<WatchOptions> = {}, were: readonly string[] = []): Promise<Running> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'gracer-dev-watch-')))
   const write = (name: string, text: string): void => {
     mkdirSync(join(root, name, '..'), { recursive: true })
@@ -41,6 +41,7 @@ async function watched(files: Record<string, string>, options: Partial<WatchOpti
       })
     },
     notice: (text) => notices.push(text),
+    were: were.map((name) => join(root, name)),
     ...options,
   })
   onTestFinished(() => {
@@ -81,6 +82,29 @@ describe('a change is noticed', () => {
     await until('a file in the moved folder', () => bursts.at(-1)?.join() === 'src/deeper/b.js')
     rmSync(join(root, 'src/deeper'), { recursive: true })
     await until('the removed folder', () => bursts.filter((burst) => burst.includes('src/deeper/b.js')).length >= 3)
+  })
+
+  test('when a link leads to a file that is elsewhere, and that is written or replaced, or the link leads to another', async () => {
+    const elsewhere = realpathSync(mkdtempSync(join(tmpdir(), 'gracer-dev-elsewhere-')))
+    onTestFinished(() => rmSync(elsewhere, { recursive: true }))
+    const { root, noticed } = await watched(base)
+    const told = async (): Promise<void> => {
+      await until('the link', () => noticed.includes('src/link.js'))
+      noticed.length = 0
+    }
+    for (const name of ['one.js', 'two.js']) writeFileSync(join(elsewhere, name), 'first')
+    symlinkSync(join(elsewhere, 'one.js'), join(root, 'src/link.js'))
+    await told()
+    writeFileSync(join(elsewhere, 'one.js'), 'in place')
+    await told()
+    writeFileSync(join(elsewhere, 'one.js.new'), 'replaced')
+    renameSync(join(elsewhere, 'one.js.new'), join(elsewhere, 'one.js'))
+    await told()
+    unlinkSync(join(root, 'src/link.js'))
+    symlinkSync(join(elsewhere, 'two.js'), join(root, 'src/link.js'))
+    await told()
+    writeFileSync(join(elsewhere, 'two.js'), 'another')
+    await told()
   })
 
   test('when a file is written twice within one step of the file system’s clock, with the same length', async () => {
@@ -157,6 +181,12 @@ test('a working folder that goes is told, and noticed when it is back', async ()
 test('what was changed after the app was started and before the watch was there is noticed', async () => {
   const { noticed } = await watched(base, { since: 0 })
   expect(noticed.sort()).toEqual(['server.mjs', 'src/a.js', 'src/deep/b.js'])
+})
+
+test('what was removed after the app was started and before the watch was there is noticed', async () => {
+  const { bursts } = await watched({ ...base, 'now-a-folder/x.log': '' }, {}, ['server.mjs', 'gone.mjs', 'gone.log', 'now-a-folder'])
+  await until('the burst', () => bursts.length > 0)
+  expect(bursts).toEqual([['gone.mjs', 'now-a-folder']])
 })
 
 describe('files are looked at again and again', () => {

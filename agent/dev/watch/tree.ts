@@ -13,6 +13,8 @@ export interface TreeHooks {
   /** A folder has come into view: begin to listen to it, before it is read. */
   readonly folderFound: (path: string) => void
   readonly folderLost: (path: string) => void
+  /** A link to a file. */
+  readonly linkFound: (path: string) => void
 }
 
 /** What is known of the files below some roots: read folder by folder, compared with what is there. */
@@ -33,6 +35,11 @@ export class Tree {
 
   knows(path: string): boolean {
     return this.#folders.has(path) || this.#files.has(path)
+  }
+
+  /** As a file. */
+  holds(path: string): boolean {
+    return this.#files.has(path)
   }
 
   /** Reads a root (a folder or a file) in slices, so that nothing else waits for it; calls `found` for each file. */
@@ -64,7 +71,10 @@ export class Tree {
     const before = this.#files.get(path) ?? null
     const after = seen?.signature ?? null
     if (after === null) this.#files.delete(path)
-    else this.#files.set(path, after)
+    else {
+      this.#files.set(path, after)
+      if (isLink(path)) this.#hooks.linkFound(path)
+    }
     return differs(before, after) ? [...gone, { path, before }] : gone
   }
 
@@ -108,7 +118,7 @@ export class Tree {
 
   /** A link to a folder is not followed: it may lead round in a circle, or to the whole disk. */
   #isLinkInside(path: string): boolean {
-    return this.#folders.has(dirname(path)) && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+    return this.#folders.has(dirname(path)) && isLink(path)
   }
 
   /** Reads one folder, or notes one file; the folders in it that are to be read next. */
@@ -129,16 +139,19 @@ export class Tree {
       const child = join(path, entry.name)
       if (entry.isDirectory()) {
         if (!this.#rules.ignores(child, true)) folders.push(child)
-      } else if ((entry.isFile() || entry.isSymbolicLink()) && !this.#rules.ignores(child, false)) this.#note(child, found)
+      } else if ((entry.isFile() || entry.isSymbolicLink()) && !this.#rules.ignores(child, false)) {
+        if (this.#note(child, found) && entry.isSymbolicLink()) this.#hooks.linkFound(child)
+      }
     }
     return folders
   }
 
-  #note(path: string, found: (path: string, modifiedMs: number) => void): void {
+  #note(path: string, found: (path: string, modifiedMs: number) => void): boolean {
     const seen = lookAt(path)
-    if (seen?.kind !== 'file') return
+    if (seen?.kind !== 'file') return false
     this.#files.set(path, seen.signature)
     found(path, seen.modifiedMs)
+    return true
   }
 
   /** A folder stands where a file was. */
@@ -167,6 +180,10 @@ export class Tree {
 }
 
 const sliceMs = 8
+
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+}
 
 function entriesOf(folder: string): Dirent[] {
   try {

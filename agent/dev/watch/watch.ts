@@ -1,8 +1,9 @@
 import { statfsSync, watch, type FSWatcher } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { IgnoreRules } from './ignore-rules.ts'
+import { Links } from './links.ts'
 import { quietMs } from './quiet.ts'
-import { lookAt } from './signature.ts'
+import { lookAt, type Signature } from './signature.ts'
 import { Tree, type FileChange } from './tree.ts'
 
 export interface WatchOptions {
@@ -13,6 +14,8 @@ export interface WatchOptions {
   readonly poll: boolean
   /** Milliseconds since 1970: what was modified after it, and before the watch was there, counts as changed. */
   readonly since: number
+  /** Files (absolute) that were there at that moment: one that is gone since then has changed as well. */
+  readonly were?: readonly string[]
   /** Something has changed. Called in the same tick as the system's event. */
   readonly changed: (paths: readonly string[]) => void
   readonly notice: (text: string) => void
@@ -29,6 +32,8 @@ export interface Burst {
 /** More events than this at once, and some may have been lost in the kernel's queue (inotify(7), max_queued_events). */
 const manyEvents = 1_000
 const rootLookMs = 250
+/** Of a file that was there, and was never looked at. */
+const unknownSignature: Signature = { mark: '', fresh: false }
 const leastPollMs = 250
 
 /**
@@ -39,6 +44,7 @@ export class Watch {
   readonly #options: WatchOptions
   readonly #tree: Tree
   readonly #watchers = new Map<string, FSWatcher>()
+  readonly #links: Links
   readonly #changes = new Map<string, FileChange>()
   #events = 0
   #polls: NodeJS.Timeout | null = null
@@ -51,7 +57,9 @@ export class Watch {
     this.#tree = new Tree(options.rules, {
       folderFound: (path) => this.#listen(path),
       folderLost: (path) => this.#unlisten(path),
+      linkFound: (path) => { if (!this.#closed && this.#polls === null) this.#links.found(path) },
     })
+    this.#links = new Links(options.open ?? watch, (path) => this.#take(this.#tree.check(path)), (path, error) => this.#deaf(path, error))
   }
 
   get files(): number {
@@ -72,6 +80,9 @@ export class Watch {
       await this.#tree.readIn(root, (path, modifiedMs) => { if (modifiedMs > this.#options.since) late.push({ path, before: null }) })
       if (lookAt(root) === null) this.#awaitRoots()
       else if (lookAt(root)?.kind === 'file') this.#listen(root)
+    }
+    for (const path of this.#options.were ?? []) {
+      if (!this.#tree.holds(path) && !this.#options.rules.ignores(path, false)) late.push({ path, before: unknownSignature })
     }
     if (late.length > 0) this.#take(late)
   }
@@ -112,6 +123,7 @@ export class Watch {
     this.#closed = true
     for (const timer of [this.#polls, this.#quiet, this.#rootLooks]) if (timer !== null) clearTimeout(timer)
     for (const path of [...this.#watchers.keys()]) this.#unlisten(path)
+    this.#links.close()
   }
 
   #take(changes: readonly FileChange[]): void {
@@ -162,6 +174,7 @@ export class Watch {
   #poll(): void {
     if (this.#polls !== null || this.#closed) return
     for (const path of [...this.#watchers.keys()]) this.#unlisten(path)
+    this.#links.close()
     const look = (): void => {
       const begun = performance.now()
       this.#take(this.#tree.rescan(this.#options.roots))
