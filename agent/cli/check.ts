@@ -7,7 +7,7 @@ import { locateState } from '../state-folder.ts'
 import type { StateLocation } from '../state-folder.ts'
 import { palette } from './color.ts'
 import type { CommonOptions } from './options.ts'
-import { reportError, say, writeData, writeJson } from './output.ts'
+import { reportError, say, widthOf, writeData, writeJson } from './output.ts'
 
 /** Prints the effective config with the origin of each value, and what is likely a mistake; or every error in it (exit 2). Needs no agent. */
 export async function runCheck(options: CommonOptions): Promise<number> {
@@ -40,6 +40,8 @@ function checkText(file: string | null, state: StateLocation, values: readonly C
   ]
   const keyWidth = Math.max(...rows.map(([key]) => key.length))
   const valueWidth = Math.min(40, Math.max(...rows.map(([, value]) => value.length)))
+  // A narrow terminal would break every line in the middle.
+  if (keyWidth + valueWidth + 10 > widthOf(process.stdout)) return rows.map(([key, value, origin]) => `${key}\n  ${value}${origin === 'default' || origin === '' ? '' : `  (${origin})`}\n`).join('')
   return rows
     .map(([key, value, origin]) => `${key.padEnd(keyWidth)}  ${value.padEnd(valueWidth)}  ${origin === 'default' ? colors.dim(origin) : colors.strong(origin)}`.trimEnd() + '\n')
     .join('')

@@ -33,14 +33,19 @@ export async function runLogs(options: LogsOptions): Promise<number> {
     throw new GracerError(`${place.release} has no log: ${place.file} is not there`, { code: 'no-log', hint: '"gracer explain" says what became of it.' })
   }
   const tail = await FileTail.at(place.file, options.n, place.from)
+  let any = false
   for (;;) {
     const bytes = await tail.read()
     if (tail.takeRestarted()) tellRestart()
-    if (bytes !== null) await print.bytes(bytes, place.release)
+    if (bytes !== null) {
+      any = true
+      await print.bytes(bytes, place.release)
+    }
     else if (options.follow) await delay(pollMs)
     else break
   }
   await print.end(place.release)
+  if (!any && options.n !== 0) say(`gracer: ${place.release} has printed nothing${options.since === undefined ? '' : ' since'}; its log is ${place.file}`)
   return 0
 }
 

@@ -8,7 +8,7 @@ export function cliReference(): string {
   return [
     '# The command line',
     '',
-    'Generated from the program (`node dist/agent/cli/write-reference.js`); do not edit.',
+    'Generated from the program (`npm run docs`); do not edit.',
     '',
     'Data goes to stdout, everything else to stderr. A swap, rollback or restart that went well is told on stdout, one that did not on stderr; with `--json` both are one document on stdout. The options of `gracer` itself may stand before or behind the command.',
     '',

@@ -17,7 +17,7 @@ export function size(description: string, least: number, most: number) {
       context.addIssue(expected)
       return z.NEVER
     })
-    .meta({ description })
+    .meta({ description, kind: 'size' })
 }
 
 const accessGroup = z.strictObject(

@@ -33,7 +33,7 @@ export function percent(description: string) {
       context.addIssue(expected)
       return z.NEVER
     })
-    .meta({ description })
+    .meta({ description, kind: 'percentage' })
 }
 
 export function number(least: number, most: number, description: string) {

@@ -73,7 +73,7 @@ const hooks = {
 }
 
 export const serviceKeys = {
-  releases: text(`${pathText}, or null`, noNul, 'The folder watched for drops; relative to this file.').nullable().optional(),
+  releases: text(`${pathText}, or null`, noNul, 'The folder watched for drops; relative to this file. Without it an existing ./releases is taken.').nullable().optional(),
   watch: text(`${pathText}, or null`, noNul, 'One file or folder that is replaced in place, instead of `releases`; relative to this file.').nullable().optional(),
   command: z
     .array(z.string({ error: 'a string' }).regex(/^[^\u0000]*$/, { error: 'a string without NUL' }), { error: commandText })  

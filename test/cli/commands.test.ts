@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import type { Status } from '../../agent/control/shapes.ts'
-import { cliReference } from '../../agent/cli/reference.ts'
 import { afterTest, agentWith, explanation, gracer, receipt, root, scratch, status } from './support.ts'
 
 it('shows the status as a table on stdout', async () => {
@@ -236,8 +235,4 @@ it('says that something else listens where the agent should', async () => {
   afterTest(() => void other.close())
   await once(other, 'listening')
   expect((await gracer(['status', '--state', state]).ended).code).toBe(3)
-})
-
-it('has a reference that says what the program says', () => {
-  expect(readFileSync(join(root, 'docs', 'cli.md'), 'utf8'), 'run: node dist/agent/cli/write-reference.js').toBe(cliReference())
 })

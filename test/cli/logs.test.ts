@@ -67,6 +67,14 @@ it('exits 1 where there is no log, and as the agent says where nothing is live',
   expect(await run('logs').ended).toMatchObject({ code: 1, stderr: expect.stringContaining('v1 has no log') as string })
 })
 
+it('says so where nothing was printed, beside the data', async () => {
+  const releases = new Releases()
+  const { run } = await agentWith(releases.handlers())
+  releases.live = 'v1'
+  releases.print('v1', '')
+  expect(await run('logs').ended).toEqual({ code: 0, stdout: '', stderr: `gracer: v1 has printed nothing; its log is ${releases.file('v1')}\n` })
+})
+
 it('hands on bytes as they are', async () => {
   const releases = new Releases()
   const { run } = await agentWith(releases.handlers())

@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { GracerError } from '../../inherit/gracer-error.ts'
@@ -10,7 +10,7 @@ import { describeConfig } from '../../agent/config/describe.ts'
 import { configJsonSchema } from '../../agent/config/json-schema.ts'
 import { loadConfig } from '../../agent/config/load.ts'
 import { problemsOf } from '../../agent/config/problems.ts'
-import { root, scratch, withConfig } from './support.ts'
+import { scratch, withConfig } from './support.ts'
 
 function problems(content: unknown, overrides = {}): Record<string, string> {
   try {
@@ -212,8 +212,4 @@ it('takes true for the access log as it is by default, and figures on this machi
   expect(loadConfig({ cwd: withConfig({ log: { access: true } }) }).front.access).toEqual({ sample: 1, query: false, file: null, maxBytes: 64 * 2 ** 20, keep: 3 })
   for (const listen of [':9464', '0.0.0.0:9464', '10.0.0.1:9464', 'example.com:1']) expect(() => loadConfig({ cwd: withConfig({ metrics: { listen } }) })).toThrow(/metrics\.listen: expected a loopback address/)
   for (const access of [{ sample: 0 }, { sample: 2 }, { keep: 0 }, { size: '3' }, 'yes']) expect(() => loadConfig({ cwd: withConfig({ log: { access } }) })).toThrow(/log\.access/)
-})
-
-it('ships a JSON schema that is what the code says', () => {
-  expect(readFileSync(join(root, 'docs', 'gracer.schema.json'), 'utf8'), 'run: node dist/agent/config/write-schema.js').toBe(configJsonSchema())
 })
