@@ -1,3 +1,4 @@
+import type { ShadowNews } from './canary/shadow.ts'
 import type { UnitEvent } from './canary/unit-event.ts'
 import type { ProposedRoute, ReleaseId, ServiceName, ServicePlace, Table } from './table.ts'
 import type { FrontSettings } from './front-settings.ts'
@@ -88,6 +89,8 @@ export type FromWorker =
   | { readonly type: 'evidence'; readonly release: ReleaseId; readonly events: readonly UnitEvent[]; readonly dropped: number }
   /** Who asked the live release since the last word, and who of them met an error. */
   | ({ readonly type: 'users' } & UserNews)
+  /** How copies of requests were answered by a release that has no visitor yet. */
+  | ({ readonly type: 'shadow' } & ShadowNews)
   | { readonly type: 'alive' }
 
 export interface BackendInfo {
@@ -187,6 +190,7 @@ export type ToAgent =
   | { readonly type: 'quiet'; readonly release: ReleaseId; readonly order: DrainOrder }
   | { readonly type: 'fell-back'; readonly service: ServiceName; readonly release: ReleaseId; readonly number: number; readonly error: string }
   | { readonly type: 'evidence'; readonly release: ReleaseId; readonly events: readonly UnitEvent[]; readonly dropped: number }
+  | ({ readonly type: 'shadow' } & ShadowNews)
   | ({ readonly type: 'figures'; readonly request: number; readonly figures: readonly ServiceFigures[]; readonly workers: readonly number[] } & MasterFacts)
   /** Undo what is before its flip, take nothing new, then say `quiesced`. */
   | { readonly type: 'quiesce' }

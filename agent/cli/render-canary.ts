@@ -13,7 +13,8 @@ export function canaryText(answer: CanaryAnswer, palette: Palette): string {
   return [palette.strong(`${live}; ${headline(canary)}`), ...sideBySide(canary, palette), ...renderPairs(canaryFacts(canary))].join('\n')
 }
 
-function headline({ release, name, share, step, mode, elapsedMs }: CanaryStatus): string {
+function headline({ release, name, share, step, mode, elapsedMs, shadow }: CanaryStatus): string {
+  if (shadow !== undefined && shadow.leftMs !== null) return `${releaseLabel(release, name)} is a canary without visitors yet, and gets copies of ${formatPercent(shadow.share)} of the GETs`
   const place = step.at === 0 ? 'set by hand' : `step ${step.at} of ${step.of}`
   return `${releaseLabel(release, name)} is a canary at ${formatPercent(share)}, ${place}, ${mode} for ${took(elapsedMs)}`
 }
@@ -45,6 +46,7 @@ export function canaryFacts(report: CanaryReport): [string, string][] {
   const pairs: [string, string][] = numbers.metrics.map((one) => [
     one.metric, `${evidenceText(one)} needed to take it back, from ${one.counted.canary} users affected on the canary and ${one.counted.stable} on stable; ${one.within ? '' : 'it '}${boundText(one)}`,
   ])
+  if (report.shadow !== undefined) pairs.push(['shadow', shadowText(report.shadow)])
   if (report.slowMs !== null) pairs.push(['slow', `a first reply after more than ${took(report.slowMs)}`])
   if (numbers.full) pairs.push(['evidence full', `${numbers.leftOut.full} more users affected are not counted`])
   if (numbers.leftOut.capped > 0) pairs.push(['capped', `${numbers.leftOut.capped} events of addresses that had brought in their part`])
@@ -52,6 +54,12 @@ export function canaryFacts(report: CanaryReport): [string, string][] {
   if (report.note !== null) pairs.push(['note', report.note])
   if (report.waitsFor.length > 0) pairs.push(['waits for', report.waitsFor.join('; ')])
   return pairs
+}
+
+function shadowText({ copies, same, worse, skipped, liveMs, copyMs, leftMs }: NonNullable<CanaryReport['shadow']>): string {
+  const time = ({ p50, p99 }: { p50: number | null; p99: number | null }): string => (p50 === null || p99 === null ? 'no reply' : `p50 ${p50} ms, p99 ${p99} ms`)
+  const told = copies === 0 ? 'no copy has been answered' : `${copies} copies, ${same} with the same status, ${worse} worse; the copies ${time(copyMs)}, the old release ${time(liveMs)} to the head`
+  return `${told}${skipped === 0 ? '' : `; ${skipped} not copied`}${leftMs === null ? '' : `; the first visitors in ${took(leftMs)}`}`
 }
 
 export function tokenText(token: CanaryToken): string {

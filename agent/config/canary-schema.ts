@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { formatPercent, formatStep, parseStep, type Step } from '../canary/step-text.ts'
+import { formatShadow, parseShadow } from '../canary/shadow-text.ts'
 import { canaryMetrics, type CanaryConfig } from './canary.ts'
 import { defaults } from './defaults.ts'
 import { duration, group, number, oneOf, percent, whole } from './kinds.ts'
@@ -11,6 +12,7 @@ import { formatDuration } from './units.ts'
 
 const usual = defaults.canary
 
+const shadowText = 'a share of the bodyless GETs and a time, such as "10% 1m", or null'
 const stepsText = 'an array of steps such as ["5% 2m", "25% 5m"]'
 
 const steps = z
@@ -69,6 +71,17 @@ const canaryShape = {
   maxTime: duration('The longest time of a step, where the step does not say; null: ten times its shortest, and 30m at least.').nullable().prefault(usual.maxTime),
   onInconclusive: oneOf(['promote', 'hold', 'abort'], 'What to do when the longest time of a step is over and nothing can be said.').prefault(usual.onInconclusive),
   override: group(overrideKeys, 'How testers choose a release by themselves.'),
+  shadow: z
+    .string({ error: shadowText })
+    .transform((written, context) => {
+      const plan = parseShadow(written)
+      if (plan !== undefined) return plan
+      context.addIssue(shadowText)
+      return z.NEVER
+    })
+    .nullable()
+    .meta({ description: 'Before its first visitor a share of the bodyless GETs is sent to the new release as well, for so long; its replies are compared and thrown away.' })
+    .prefault(usual.shadow),
   perAddress: whole(1, 1_000_000, 'Visitors of one public address that count as evidence.').prefault(usual.perAddress),
 }
 
@@ -81,7 +94,7 @@ export function completeCanary(values: CanaryValues): CanaryConfig {
   const [from = '', name = ''] = key === null ? [] : key.split(/:(.*)/s)
   return {
     sticky: rest.sticky, metrics: rest.metrics, alpha: rest.alpha, tolerance: rest.tolerance, withinRatio: rest.withinRatio, withinShare: rest.withinShare,
-    onInconclusive: rest.onInconclusive, override: rest.override, perAddress: rest.perAddress, minUnits,
+    onInconclusive: rest.onInconclusive, override: rest.override, perAddress: rest.perAddress, shadow: rest.shadow, minUnits,
     key: key === null ? null : { from: from as 'header' | 'cookie', name: from === 'header' ? name.toLowerCase() : name },
     latency: { limitMs: latency.limit, warmUpMs: latency.warmUp },
     steps: rest.steps.map(({ written, step }) => ({
@@ -109,6 +122,7 @@ export function describeCanary(config: CanaryConfig): readonly (readonly [string
     ['canary.onInconclusive', config.onInconclusive],
     ['canary.override.allow', config.override.allow],
     ['canary.perAddress', config.perAddress],
+    ['canary.shadow', config.shadow === null ? null : formatShadow(config.shadow)],
   ]
 }
 

@@ -3,6 +3,7 @@ import type { OnInconclusive } from '../canary/steps.ts'
 import { stepDefaults, type Step } from '../canary/step-text.ts'
 import { canaryDefaults } from '../canary/canary.ts'
 import { latencyMetric } from '../canary/metrics.ts'
+import type { ShadowPlan } from '../canary/shadow-text.ts'
 
 /** How a release is tried on a share of the visitors before everybody gets it; docs/canary.md. */
 export interface CanaryConfig {
@@ -26,6 +27,8 @@ export interface CanaryConfig {
   readonly override: { readonly allow: readonly string[] }
   /** Visitors of one client address that count as evidence. */
   readonly perAddress: number
+  /** What is copied to it before it gets any visitor; null: nothing. */
+  readonly shadow: ShadowPlan | null
 }
 
 export const canaryMetrics = ['errors', 'latency'] as const
@@ -46,6 +49,7 @@ export const canaryConfigDefault: CanaryConfig = Object.freeze({
   onInconclusive: canaryDefaults.onInconclusive,
   override: Object.freeze({ allow: [] }),
   perAddress: canaryDefaults.limits.perAddress,
+  shadow: null,
 })
 
 const fiveMinutes = 5 * 60_000

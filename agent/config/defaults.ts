@@ -50,6 +50,7 @@ export const defaults = Object.freeze({
     onInconclusive: 'hold',
     override: Object.freeze({ allow: Object.freeze([] as string[]) }),
     perAddress: 2,
+    shadow: null,
   } as const),
   hold: Object.freeze({ timeout: '10s', max: 1000, pace: 100 }),
 } as const)

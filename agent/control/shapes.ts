@@ -1,5 +1,6 @@
 import type { ConfigChange } from '../config/compare.ts'
 import type { UpgradeReport } from '../../proxy/messages.ts'
+import type { ShadowFigures } from '../canary/shadow-tally.ts'
 import type { Verdict } from '../canary/verdict.ts'
 
 /**
@@ -136,6 +137,11 @@ export interface CanaryReport {
   readonly note: string | null
   /** Events that the workers had no room for. */
   readonly dropped: number
+  /**
+   * How copies of bodyless GETs were answered before the first visitor came; `leftMs` until then, null: it is over, or waits
+   * for a person. Absent: nothing was copied.
+   */
+  readonly shadow?: ShadowFigures & { readonly share: number; readonly leftMs: number | null }
 }
 
 export interface CanaryAnswer {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readJson, replaceFile } from '../../proxy/atomic-file.ts'
 import type { CanaryJournal } from '../canary/canary.ts'
+import type { ShadowJournal } from '../canary/shadow-tally.ts'
 
 /** What of a canary's judge outlives its agent. Not synced: after the machine's own end no canary goes on. */
 export interface KeptCanary {
@@ -12,6 +13,7 @@ export interface KeptCanary {
   readonly slowMs: number | null
   readonly latencyNote: string | null
   readonly journal: CanaryJournal
+  readonly shadow?: { readonly untilMs: number | null; readonly tally: ShadowJournal } | null
 }
 
 export function keepCanary(file: string, kept: KeptCanary): void {

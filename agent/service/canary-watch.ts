@@ -1,17 +1,20 @@
 import { join } from 'node:path'
 import type { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
+import type { ShadowCopy } from '../../proxy/canary/shadow.ts'
 import type { UnitEvent } from '../../proxy/canary/unit-event.ts'
 import type { CanaryRoute } from '../../proxy/canary/route.ts'
 import type { ReleaseFigures } from '../../proxy/figures.ts'
 import { edgesUs } from '../../proxy/histogram.ts'
 import { canaryDefaults, Canary, type CanaryOptions, type CanaryOrder } from '../canary/canary.ts'
 import { describeReason } from '../canary/describe.ts'
+import { ShadowTally } from '../canary/shadow-tally.ts'
 import { latencyThreshold, leastReplies } from '../canary/latency-threshold.ts'
 import { errorsMetric, latencyMetric, type Metric } from '../canary/metrics.ts'
 import { formatPercent, type Step } from '../canary/step-text.ts'
 import type { StepsEffect } from '../canary/steps.ts'
 import { verdictText, waitsFor } from '../canary/verdict-text.ts'
+import { formatDuration } from '../config/units.ts'
 import { canaryConfigDefault, stepAt, type CanaryConfig } from '../config/canary.ts'
 import type { CanaryReport, CanaryStatus, Failure } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
@@ -19,7 +22,7 @@ import { failureAt } from '../swap/ends.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { findRelease, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
 import { armStatus } from './canary-arms.ts'
-import { canarySecret, dropCanary, keepCanary, keptCanary } from './canary-file.ts'
+import { canarySecret, dropCanary, keepCanary, keptCanary, type KeptCanary } from './canary-file.ts'
 
 /** Where neither the config nor the command names a share: 5%. */
 const firstShare = 0.05
@@ -56,6 +59,15 @@ interface Judged {
   readonly before: Figures | null
   /** Events that the workers had no room for. */
   dropped: number
+  /** Before its first visitor; null: nothing is copied to it. */
+  readonly shadow: Shadowing | null
+}
+
+interface Shadowing {
+  readonly share: number
+  /** Then the first visitors come, by the clock of the processes; null: when a person says so. */
+  untilMs: number | null
+  readonly tally: ShadowTally
 }
 
 /**
@@ -94,9 +106,10 @@ export class CanaryWatch {
     const atMs = nowMs()
     const { canary, effect } = kept === null ? Canary.begin(optionsOf(config, wish, limit.slowMs), atMs) : Canary.resume(kept.journal, atMs)
     const startedAtMs = Math.min(canary.journal().startedAtMs, atMs)
-    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before: figures, dropped: 0 }
-    // At 0% there are only testers, until a person says more.
-    const first = kept === null && wish === 0 ? canary.order({ type: 'set', share: 0 }) : effect
+    const shadow = shadowing(config, kept, wish, atMs)
+    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before: figures, dropped: 0, shadow }
+    // At 0% there are only testers, and copies, until time or a person says more.
+    const first = kept === null && (wish === 0 || shadow !== null) ? canary.order({ type: 'set', share: 0 }) : effect
     if (limit.latencyNote !== null && kept === null) this.#options.tell(release, limit.latencyNote)
     this.#carryOut(first)
     this.#timer = setInterval(() => this.#look(), lookMs)
@@ -110,11 +123,17 @@ export class CanaryWatch {
     this.#carryOut(judged.canary.take(events, nowMs(), this.#options.goSafe))
   }
 
+  /** How copies of requests were answered. */
+  takeCopies(release: string, copies: readonly ShadowCopy[], skipped: number): void {
+    if (this.#judged?.release === release) this.#judged.shadow?.tally.add(copies, skipped)
+  }
+
   /** @throws GracerError, and changes nothing, where there is no canary or the order makes no sense now. */
   order(order: CanaryOrder): void {
     const judged = this.#judged
     if (judged === null) throw new Error('there is no canary')
     const effect = judged.canary.order(order)
+    if (judged.shadow !== null) judged.shadow.untilMs = null
     this.#keep(true)
     if (effect === null) this.#options.tell(judged.release, this.#line(judged))
     else this.#carryOut(effect)
@@ -174,6 +193,7 @@ export class CanaryWatch {
       share: intent.share, phase: intent.phase, salt: state.swap?.canary?.salt ?? '', secret: this.secret(),
       key: config.key, sticky: config.sticky, names: { canary: names(intent.release), stable: names(state.confirmed) }, allow: config.override.allow,
       slowMs: judged?.slowMs ?? null, timedFromMs: (judged?.startedAtMs ?? nowMs()) + config.latency.warmUpMs,
+      shadow: intent.share === 0 ? (judged?.shadow?.share ?? null) : null,
     }
   }
 
@@ -194,6 +214,12 @@ export class CanaryWatch {
   #look(): void {
     const judged = this.#judged
     if (judged === null) return
+    const { shadow } = judged
+    if (shadow !== null && shadow.untilMs !== null && nowMs() >= shadow.untilMs) {
+      shadow.untilMs = null
+      this.#carryOut(judged.canary.order({ type: 'resume' }))
+      return
+    }
     const before = judged.canary.steps.mode.kind
     const effect = judged.canary.look(nowMs())
     if (effect === null && judged.canary.steps.mode.kind !== before) this.#options.tell(judged.release, this.#line(judged))
@@ -226,7 +252,8 @@ export class CanaryWatch {
     }
   }
 
-  #line({ canary }: Judged): string {
+  #line({ canary, shadow }: Judged): string {
+    if (shadow !== null && shadow.untilMs !== null) return `no visitors yet, copies of ${formatPercent(shadow.share)} of the GETs; waits for ${shadowLeft(shadow.untilMs)}`
     const { step, mode, steps } = canary.steps
     const at = steps.findIndex((one) => one.share === step.share)
     const place = at === -1 ? 'set by hand' : `step ${at + 1} of ${steps.length}`
@@ -238,9 +265,9 @@ export class CanaryWatch {
     const judged = this.#judged
     if (judged === null || (!now && performance.now() - this.#keptAt < keepMs)) return
     this.#keptAt = performance.now()
-    const { release, salt, slowMs, latencyNote, canary } = judged
+    const { release, salt, slowMs, latencyNote, canary, shadow } = judged
     try {
-      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, journal: canary.journal() })
+      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, journal: canary.journal(), shadow: shadow === null ? null : { untilMs: shadow.untilMs, tally: shadow.tally.journal() } })
     } catch (error) {
       this.#options.log.error('canary.not-kept', { error: (error as GracerError).message })
     }
@@ -252,6 +279,21 @@ export class CanaryWatch {
     this.#judged = null
     this.#beginning = null
   }
+}
+
+/** Only at its begin: once it has had visitors, copies say nothing more. */
+function shadowing({ shadow }: CanaryConfig, kept: KeptCanary | null, wish: CanaryWish | undefined, atMs: number): Shadowing | null {
+  if (shadow === null) return null
+  const { share, forMs } = shadow
+  if (kept === null) return { share, untilMs: wish === 0 ? null : atMs + forMs, tally: new ShadowTally() }
+  if (kept.shadow === null || kept.shadow === undefined) return null
+  const { untilMs, tally } = kept.shadow
+  // After a reboot the clock has begun anew.
+  return { share, untilMs: untilMs === null ? null : Math.min(untilMs, atMs + forMs), tally: new ShadowTally(tally) }
+}
+
+function shadowLeft(untilMs: number): string {
+  return `${formatDuration(Math.max(0, Math.ceil((untilMs - nowMs()) / 1_000)) * 1_000)} of copies`
 }
 
 function optionsOf(config: CanaryConfig, wish: CanaryWish | undefined, slowMs: number | null): CanaryOptions {
@@ -273,13 +315,14 @@ function stepsOf(config: CanaryConfig, wish: CanaryWish | undefined): readonly S
 }
 
 function reportOf(judged: Judged): CanaryReport {
-  const { canary, latencyNote, slowMs } = judged
+  const { canary, latencyNote, slowMs, shadow } = judged
   const { step, steps, mode, elapsedMs } = canary.steps
   const verdict = canary.verdict()
   return {
     mode: mode.kind, text: verdictText(verdict), share: step.share,
     step: { at: steps.findIndex((one) => one.share === step.share) + 1, of: steps.length, ...step },
-    elapsedMs: Math.round(elapsedMs), waitsFor: waitsFor(canary.steps, verdict.numbers), verdict, slowMs, note: latencyNote, dropped: judged.dropped,
+    elapsedMs: Math.round(elapsedMs), waitsFor: shadow !== null && shadow.untilMs !== null ? [shadowLeft(shadow.untilMs)] : waitsFor(canary.steps, verdict.numbers), verdict, slowMs, note: latencyNote, dropped: judged.dropped,
+    ...(shadow === null ? {} : { shadow: { share: shadow.share, leftMs: shadow.untilMs === null ? null : Math.max(0, Math.round(shadow.untilMs - nowMs())), ...shadow.tally.figures() } }),
   }
 }
 

@@ -211,6 +211,9 @@ export class ServiceRunner {
       case 'evidence':
         this.canary.take(message.release, message.events, message.dropped)
         break
+      case 'shadow':
+        this.canary.takeCopies(message.release, message.copies, message.skipped)
+        break
       default:
         break
     }

@@ -31,6 +31,8 @@ export interface CanaryRoute {
   readonly slowMs: number | null
   /** Requests before this are not judged for latency: the canary warms up. Milliseconds of the monotonic clock. */
   readonly timedFromMs: number
+  /** The share of bodyless GETs that is sent to it as a copy, from 0 to 1; null or absent: none. */
+  readonly shadow?: number | null
 }
 
 /** Does the change send visitors to the canary who went to stable before? Then no worker may be ahead of another. */

@@ -1,6 +1,7 @@
 import { cookieOf, fieldOf } from './cookies.ts'
 import { overrideName, readOverride } from './override.ts'
 import type { CanaryKey, CanaryRoute } from './route.ts'
+import type { ShadowRequest } from './shadow.ts'
 import { armOf, draw, type Arm, type Draw } from './split.ts'
 import { newVisit, readVisit, visitCookie } from './visit-cookie.ts'
 
@@ -22,6 +23,8 @@ export interface HasVisitor {
   visitor(): Visitor
   /** The number of the user who asks; absent: it is not counted as one. */
   userNumber?(key: CanaryKey | null): number
+  /** What a copy of the request is made of; null: it is not to be copied. Absent: none is. */
+  copy?(): ShadowRequest | null
 }
 
 /** The last visitor of a connection: the HMAC is done once for each connection and key, not once a request. */

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessEnd } from '../access/access-line.ts'
 import { addressForLog } from '../access/address-for-log.ts'
 import type { CanaryKey } from '../canary/route.ts'
+import type { ShadowRequest } from '../canary/shadow.ts'
 import { valueOf, Visitor, type HasVisitor } from '../canary/visitor.ts'
 import type { FrontLimits } from '../front-settings.ts'
 import { numberOfKey, type ReleaseId } from '../release-key.ts'
@@ -128,6 +129,13 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     // The front's word may differ from request to request, the peer of a connection does not.
     if (origin.trusted) return userByAddress(clientAddress(fields, origin)) ?? (connection.visitor.user ??= someUser())
     return (connection.visitor.user ??= userByAddress(origin.peer) ?? someUser())
+  }
+
+  /** A GET without a body, and none that would stay open. */
+  copy(): ShadowRequest | null {
+    const client = this.#client as ClientSide
+    if (client.req.method !== 'GET' || !client.repeatable || client.early !== null || client.req.headers.accept?.includes('text/event-stream') === true) return null
+    return { path: client.seen.target, fields: { ...client.fields } }
   }
 
   get received(): boolean {

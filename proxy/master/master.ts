@@ -295,6 +295,7 @@ export class Master {
         this.#users.take(message)
         break
       case 'evidence':
+      case 'shadow':
         this.#agent.send(message)
         break
       case 'fell-back':

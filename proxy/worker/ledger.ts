@@ -3,6 +3,7 @@ import { copyFigures, noFigures, noWaits, type FlipTimes, type ReleaseFigures, t
 import { observe } from '../histogram.ts'
 import type { ReleaseId, ServiceName, Target } from '../table.ts'
 import type { UpstreamFailure, Visit, VisitEnd, VisitKind } from '../visit.ts'
+import type { Shadowed } from './shadow.ts'
 import type { NotedUser } from './user-notes.ts'
 import type { WatchedRequest } from './watched-request.ts'
 
@@ -112,6 +113,7 @@ export class Ledger {
     if (visit.kind === 'upgraded') figures.upgraded -= 1
     this.version += 1
     visit.watched?.ended(how)
+    visit.shadowed?.gone()
     // What a tester did is in none of these; that it was lost is.
     const counted = visit.figures
     if (!visit.hasStatus && how !== 'retried' && how !== 'not-sent' && how !== 'missed') counted.statuses[0] = (counted.statuses[0] as number) + 1
@@ -221,6 +223,8 @@ export class LedgerVisit implements Visit {
   watched: WatchedRequest | null = null
   /** Whose it is; null: a tester's, a canary's, or one that is not counted as a user. */
   user: NotedUser | null = null
+  /** Its copy at a release that has no visitor yet. */
+  shadowed: Shadowed | null = null
   kind: VisitKind = 'request'
   hasStatus = false
   hasError = false
@@ -270,7 +274,9 @@ export class LedgerVisit implements Visit {
     // What a backend says beyond 599 is as wrong as a 5xx.
     const level = Math.min(5, Math.max(1, Math.floor(status / 100)))
     figures.statuses[level] = (figures.statuses[level] as number) + 1
-    observe(figures.firstByte, (performance.now() - this.begunAt) * 1_000)
+    const ms = performance.now() - this.begunAt
+    observe(figures.firstByte, ms * 1_000)
+    this.shadowed?.answered(status, ms)
     this.#ledger.version += 1
     if (isBad) this.#isBad()
   }

@@ -14,6 +14,7 @@ import { WorkerRoutes } from './routes.ts'
 import { ServiceFinder } from './service-for.ts'
 import { Serving } from './serving.ts'
 import type { WorkerStart } from './start.ts'
+import { Shadow } from './shadow.ts'
 import { UserNotes } from './user-notes.ts'
 import { say, Worker } from './worker.ts'
 
@@ -28,12 +29,14 @@ const routes = new WorkerRoutes()
 const ledger = new Ledger((release) => worker.idle(release))
 const evidence = new Evidence({ send: (batch) => say({ type: 'evidence', ...batch }), nowMs: () => nowUs() / 1_000 })
 const users = new UserNotes({ send: (news) => say({ type: 'users', ...news }), nowMs: () => nowUs() / 1_000 })
+const shadow = new Shadow({ send: (news) => say({ type: 'shadow', ...news }) })
 const fellBack = new Set<string>()
 const picker = new WaitingPicker({
   routes,
   ledger,
   evidence,
   users,
+  shadow,
   workers: start.workers,
   onFallback(service, release, number) {
     // Said once for each table: the agent needs to hear it, not to hear it of every request.

@@ -4,8 +4,9 @@ import { routeOf, type ReleaseId, type ServiceName } from '../table.ts'
 import type { PendingPick, Picker, PickRequest, Refusal, Visit } from '../visit.ts'
 import type { Evidence } from './evidence.ts'
 import { defaultPace, Pauses } from './pauses.ts'
-import { nowUs, type Ledger } from './ledger.ts'
+import { nowUs, type Ledger, type LedgerVisit } from './ledger.ts'
 import type { Decision, WorkerRoutes } from './routes.ts'
+import type { Shadow } from './shadow.ts'
 import type { UserNotes } from './user-notes.ts'
 
 /** A dial that failed while the table says 'serving' may be a moment's trouble: it is tried again this often. */
@@ -29,6 +30,7 @@ export interface PickerOptions {
   readonly ledger: Ledger
   /** What the verdict on a canary is to know. */
   readonly evidence?: Evidence
+  readonly shadow?: Shadow
   /** What the bake is to know. */
   readonly users?: UserNotes
   /** hold.max is for the service over all workers; each takes its share. */
@@ -257,8 +259,14 @@ export class WaitingPicker implements Picker {
       const key = routeOf(this.#options.routes.table, request.service)?.settings.userKey ?? null
       visit.user = this.#options.users?.seen(visit.release, decision.since, request.asker.userNumber(key)) ?? null
     }
+    this.#shadow(request, decision, visit)
     if (decision.viaFallback) this.#options.onFallback(request.service, decision.target.release, decision.number)
     request.picked(visit)
+  }
+
+  #shadow({ asker, failed }: PickRequest, { assigned, target }: Extract<Decision, { kind: 'go' }>, visit: LedgerVisit): void {
+    if (assigned === null || assigned.forced || failed !== null || assigned.canary.target.release === target.release) return
+    visit.shadowed = this.#options.shadow?.begin(assigned.canary, () => asker?.copy?.() ?? null) ?? null
   }
 
   #hold(waiter: Waiter, decision: Extract<Decision, { kind: 'hold' }>): void {

@@ -47,7 +47,7 @@ describe('the config of a canary', () => {
   })
 
   it('says every error at once, where it is and what was expected', () => {
-    expect(errors({ steps: ['5% 2m', '5% 5m', '120% 1m', 'soon'], metrics: ['errors', 'speed'], key: 'x-user', sticky: 'ip', alpha: 2, tolerance: 0.5, withinShare: 1, onInconclusive: 'wait', override: { allow: ['10.0.0.0/99'] }, latency: { limit: '5' }, stpes: [] })).toEqual({
+    expect(errors({ steps: ['5% 2m', '5% 5m', '120% 1m', 'soon'], metrics: ['errors', 'speed'], key: 'x-user', sticky: 'ip', alpha: 2, tolerance: 0.5, withinShare: 1, onInconclusive: 'wait', override: { allow: ['10.0.0.0/99'] }, latency: { limit: '5' }, shadow: '0% 1m', stpes: [] })).toEqual({
       'canary.steps[1]': 'expected a larger percentage than the 5% of the step before it, got "5% 5m"',
       'canary.steps[2]': expect.stringContaining('expected a step such as "5% 2m"') as string,
       'canary.steps[3]': expect.stringContaining('got "soon"') as string,
@@ -60,6 +60,7 @@ describe('the config of a canary', () => {
       'canary.onInconclusive': 'expected "promote" or "hold" or "abort", got "wait"',
       'canary.override.allow[0]': 'expected an address or network such as "10.0.0.0/8", got "10.0.0.0/99"',
       'canary.latency.limit': expect.stringContaining('expected a duration') as string,
+      'canary.shadow': 'expected a share of the bodyless GETs and a time, such as "10% 1m", or null, got "0% 1m"',
       'canary.stpes': 'unknown key; did you mean "steps"?',
     })
   })
@@ -69,9 +70,10 @@ describe('the config of a canary', () => {
   })
 
   it('is shown in full by gracer check', () => {
-    const lines = new Map(describeConfig(load({ steps: ['5% 2m'], key: 'cookie:session' })).map(({ key, value }) => [key, value]))
+    const lines = new Map(describeConfig(load({ steps: ['5% 2m'], key: 'cookie:session', shadow: '12.5% 90s' })).map(({ key, value }) => [key, value]))
     expect(lines.get('canary.steps')).toEqual(['5% 2m-30m 20 users'])
     expect(lines.get('canary.key')).toBe('cookie:session')
     expect(lines.get('canary.alpha')).toBe(0.01)
+    expect(lines.get('canary.shadow')).toBe('12.5% 90s')
   })
 })
