@@ -55,6 +55,7 @@ export class SimAgent extends SimProcess {
   receive(message: ToAgent): void {
     switch (message.type) {
       case 'upgrade':
+      case 'shadow':
         break
       case 'hello':
         this.#begin(message)

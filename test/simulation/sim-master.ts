@@ -186,6 +186,7 @@ export class SimMaster extends SimProcess {
       case 'forgotten':
       case 'evidence':
       case 'users':
+      case 'shadow':
       case 'alive':
         break
     }
