@@ -38,3 +38,9 @@ export function identityKey(identity: DropIdentity): string {
 export function digestInKey(key: string | null): string | null {
   return /:([0-9a-f]{64})$/.exec(key ?? '')?.[1] ?? null
 }
+
+/** What an identityKey says of a file that was dropped; null: it is that of a folder or of a watched path. */
+export function fileInKey(key: string | null): { readonly inode: number; readonly size: number; readonly mtimeMs: number } | null {
+  const found = /:(\d+):[\d.]+:(\d+):([\d.]+):$/.exec(key ?? '')
+  return found === null ? null : { inode: Number(found[1]), size: Number(found[2]), mtimeMs: Number(found[3]) }
+}

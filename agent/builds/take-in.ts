@@ -27,6 +27,8 @@ export interface TakeIn {
   readonly copy: BuildCopy | null
   /** What is watched: a folder is copied too, without these folders of ours. Absent: it runs where it lies. */
   readonly watched?: WatchedSource | undefined
+  /** Of a file that was dropped: what it was when it was announced. It may have waited. */
+  readonly dropped?: { readonly inode: number; readonly size: number; readonly mtimeMs: number } | null
   readonly config: { readonly builds: BuildsConfig; readonly command: ServiceConfig['command'] }
   readonly signal: AbortSignal
   /** How it goes on, for people. `repeated`: it says no more than the one before. */
@@ -109,6 +111,7 @@ async function takeFile(options: TakeIn, stats: Stats): Promise<TakenIn> {
   const progress = every((bytesRead) => options.tell(`reading ${name}: ${formatSize(bytesRead)} of ${formatSize(stats.size)}`, true))
   const file = await SourceFile.open(source)
   try {
+    checkDropped(options, file.stats)
     return await house.build(release, async (into) => {
       const root = house.rootOf(release)
       if (kind === 'file') {
@@ -154,12 +157,21 @@ async function checkCopied(options: TakeIn, expected: string | null, found: stri
   return said
 }
 
+function checkDropped({ source, dropped }: TakeIn, { ino, size, mtimeMs }: Stats): void {
+  if (!dropped || dropped.inode === ino && dropped.size === size && dropped.mtimeMs === mtimeMs) return
+  throw changedMeanwhile(source)
+}
+
+function changedMeanwhile(source: string): GracerError {
+  return new GracerError(`${source} was changed after it had come to rest, before it was copied`, { code: 'build-changed', hint: 'What lies there now is taken when it has come to rest in its turn.' })
+}
+
 /** What waited for another swap may have been replaced meanwhile, and be half written now. */
 async function checkStill({ source, watched, release }: TakeIn): Promise<void> {
   const announced = watched?.announced ?? null
   if (watched === undefined || announced === null || await isStill(source, watched.without, announced.digest, announced.atMs)) return
   if (announced.back) throw new GracerError(`there is no way back to ${release}: no private copy of it could be made, and what lies at ${source} now is another build`, { code: 'no-way-back', hint: 'Put it there again to deploy it.' })
-  throw new GracerError(`${source} was changed after it had come to rest, before it was copied`, { code: 'build-changed', hint: 'What lies there now is taken when it has come to rest in its turn.' })
+  throw changedMeanwhile(source)
 }
 
 function checkDigest(options: TakeIn, expected: string | null, found: string): void {

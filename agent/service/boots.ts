@@ -12,7 +12,7 @@ import { takeInBuild, type WatchedSource } from '../builds/take-in.ts'
 import { keepConfig, keptConfig } from '../config/kept.ts'
 import type { ServiceConfig } from '../config/types.ts'
 import type { Failure } from '../control/shapes.ts'
-import { digestInKey } from '../drop.ts'
+import { digestInKey, fileInKey } from '../drop.ts'
 import { checkHealth } from '../health/check.ts'
 import { portBelongsTo } from '../health/port-owner.ts'
 import { probe, type ProbeResult } from '../health/probe.ts'
@@ -97,7 +97,7 @@ export class Boots {
       this.#configs.set(record.id, current)
       keepConfig(this.#configFile(record.id), current)
       const { folder, file, copy } = await takeInBuild({
-        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, watched: this.#watched(record, current), config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
+        house: this.house, release: record.id, source: record.source, copy: record.copy ?? null, watched: this.#watched(record, current), dropped: record.origin === 'drop' ? fileInKey(record.dropKey) : null, config: { builds: current.builds ?? buildDefaults, command: current.command }, signal: control.signal,
         tell: (what, repeated) => this.#options.taking(record.id, what, repeated),
       })
       // What lies in a copy of ours is what was taken in.
