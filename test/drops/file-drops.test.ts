@@ -126,6 +126,8 @@ describe('an archive, script or program', () => {
     expect(drops[2]).toMatchObject({ complete: 'settled', label: 'app' })
     // An old marker does not speak for what is written after it.
     await writeFile(join(folder, 'app.tgz.ready'), '')
+    // Kernels stamp by a clock that ticks every 1 to 10 ms.
+    await aged(join(folder, 'app.tgz.ready'), 30)
     await writeFile(join(folder, 'app.tgz'), 'three')
     await until('third', () => drops.length === 4)
     expect(drops[3]).toMatchObject({ complete: 'settled', identity: { size: 5 } })
