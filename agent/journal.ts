@@ -14,6 +14,8 @@ export class Journal {
   readonly #service: string
   readonly #log: Log
   #written = ''
+  /** The newest copy is on the disk, and not only in the kernel's memory. */
+  #isSynced = true
 
   constructor(folder: string, service: string, log: Log) {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -34,15 +36,20 @@ export class Journal {
     return newServiceState(this.#service)
   }
 
-  /** Durable when it returns. Writes nothing where nothing has changed. Throws what the file system throws. */
-  write(state: ServiceState): void {
+  /**
+   * Durable when it returns; with `synced` false only for as long as the machine runs, and without waiting for the disk.
+   * Writes nothing where nothing has changed. Throws what the file system throws.
+   */
+  write(state: ServiceState, synced = true): void {
     const text = `${JSON.stringify(state)}\n`
     if (text === this.#written) return
-    if (existsSync(this.#path)) {
+    // The copy before it is one that is on the disk.
+    if (this.#isSynced && existsSync(this.#path)) {
       rmSync(this.#previous, { force: true })
       linkSync(this.#path, this.#previous)
     }
-    replaceFile(this.#path, text, true)
+    replaceFile(this.#path, text, synced)
+    this.#isSynced = synced
     this.#written = text
   }
 

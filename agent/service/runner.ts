@@ -223,7 +223,7 @@ export class ServiceRunner {
     const before = structuredClone(this.#state)
     const effects = step(this.#state, event)
     try {
-      this.#write()
+      this.#write(!isOfCanaryOnly(event, before, this.#state))
     } catch (error) {
       const message = `the journal cannot be written (${(error as Error).message})`
       this.#options.log.error('journal.not-written', { error: message })
@@ -238,9 +238,9 @@ export class ServiceRunner {
     this.#carryOut(effects)
   }
 
-  #write(): void {
+  #write(synced = true): void {
     prune(this.#state)
-    this.#journal.write(this.#state)
+    this.#journal.write(this.#state, synced)
   }
 
   #carryOut(effects: readonly SwapEffect[]): void {
@@ -359,4 +359,12 @@ export class ServiceRunner {
     await new Promise((resolve) => setTimeout(resolve, exitPatienceMs))
     this.dispatch({ type: 'fell-back', release: message.release, number: message.number, error: message.error })
   }
+}
+
+/**
+ * How far a canary is: after the machine's own end none goes on, so it need not outlive that. An agent that waited for the
+ * disk at the begin of a step would be deaf just when the evidence against a broken canary comes in.
+ */
+function isOfCanaryOnly(event: SwapEvent, before: Readonly<ServiceState>, now: Readonly<ServiceState>): boolean {
+  return (event.type === 'canary-share' || event.type === 'committed') && before.swap?.step === 'canary' && now.swap?.step === 'canary' && before.confirmed === now.confirmed
 }

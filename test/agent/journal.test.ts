@@ -43,6 +43,18 @@ describe('the journal', () => {
     expect(new Journal(folder, 'shop', log).read()).toEqual(newServiceState('shop'))
   })
 
+  it('that did not wait for the disk is read like any other, and the copy before it stays one that did', () => {
+    const journal = new Journal(folder, 'shop', log)
+    const before = (): number => (JSON.parse(readFileSync(join(folder, 'journal.previous.json'), 'utf8')) as { nextNumber: number }).nextNumber
+    const write = (nextNumber: number, synced: boolean): number => {
+      journal.write({ ...newServiceState('shop'), nextNumber }, synced)
+      return before()
+    }
+    expect([write(9, false), write(10, false), write(11, true), write(12, true)]).toEqual([8, 8, 8, 11])
+    write(13, false)
+    expect(new Journal(folder, 'shop', log).read().nextNumber).toBe(13)
+  })
+
   it('is not written where nothing has changed', () => {
     const journal = new Journal(folder, 'shop', log)
     journal.write(newServiceState('shop'))
