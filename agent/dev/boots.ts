@@ -8,7 +8,7 @@ import { bootExit, crashed, describeFailure } from './failure.ts'
 import type { FirstBoot } from './first-boot.ts'
 import type { InspectorRelay } from './inspector.ts'
 import type { DevOptions } from './options.ts'
-import { planDev, withInspector, type DevPlan } from './plan.ts'
+import { planDev, unheededKeys, withInspector, type DevPlan } from './plan.ts'
 import { awaitReady } from './readiness.ts'
 import type { Round } from './round.ts'
 import type { DevVoice } from './voice.ts'
@@ -45,7 +45,10 @@ export class Boots {
   /** The numbers of "ports" that each app was given. */
   readonly #extraPorts = new Map<AppId, readonly number[]>()
   #early: App | null
+  readonly #firstPlan: DevPlan
   #plan: DevPlan
+  /** Told already. */
+  #unheeded = ''
   #booting: Booting | null = null
   #readyAt = 0
   /** Apps that were gone in the last moment. */
@@ -53,6 +56,7 @@ export class Boots {
 
   constructor(host: BootHost, first: Pick<FirstBoot, 'plan' | 'app'>) {
     this.#host = host
+    this.#firstPlan = first.plan
     this.#plan = first.plan
     this.#early = first.app
   }
@@ -114,6 +118,7 @@ export class Boots {
     // The first boot goes by the plan that the start was announced with.
     if (id !== firstApp) this.#plan = await planDev(options)
     const plan = this.#plan
+    this.#tellUnheeded()
     const inspectPort = relay === null ? null : await freePort()
     const inspected = plan.inspect === null || inspectPort === null ? null : withInspector(plan.command, plan.inspect, inspectPort)
     if (inspectPort !== null && inspected === null) voice.notice('--inspect needs a command that begins with node, such as gracer dev --inspect -- node server.js')
@@ -139,6 +144,12 @@ export class Boots {
       relay?.moveTo(inspectPort)
     }
     await this.#awaitListening(app, plan, [...(inspectPort === null ? [] : [inspectPort]), ...numbers], abort.signal)
+  }
+
+  #tellUnheeded(): void {
+    const keys = unheededKeys(this.#firstPlan, this.#plan).join(', ')
+    if (keys !== '' && keys !== this.#unheeded) this.#host.voice.notice(`${keys} of gracer.json: other values count from the next start of gracer dev on`)
+    this.#unheeded = keys
   }
 
   #know(app: App): void {

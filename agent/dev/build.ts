@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { childEnvironment } from '../../inherit/child-environment.ts'
 import { formatDuration } from '../config/units.ts'
 import { describeFailure, type DevFailure } from './failure.ts'
@@ -47,7 +48,7 @@ export class Build {
         clearTimeout(timer)
         resolve(failure)
       }
-      child.once('error', (error) => tell(failed(`The build could not be started in ${cwd}: ${error.message}`)))
+      child.once('error', (error) => tell(existsSync(cwd) ? failed(`The build could not be started in ${cwd}: ${error.message}`) : failed(`There is no folder ${cwd} any more.`, 'gracer waits for it to come back, and builds then.')))
       child.once('close', (code, signal) => {
         if (late) tell(failed(`The build has not ended within ${formatDuration(timeoutMs)} and was stopped.`, 'Is it one that watches and never ends? Give --build a command that builds once, or more time with --build-timeout.'))
         else if (code === 0) tell(null)

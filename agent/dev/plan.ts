@@ -50,6 +50,16 @@ export async function planDev(options: PlanOptions): Promise<DevPlan> {
   }
 }
 
+/** Keys of gracer.json that are heeded at the start only, and whose values are others now. */
+export function unheededKeys(start: DevPlan, now: DevPlan): readonly string[] {
+  const heeded = ({ config, service }: DevPlan): readonly (readonly [key: string, value: unknown])[] => [
+    ['listen', config.listen], ['trustProxy', config.front.trustProxy], ['limits.idle', config.front.idleMs],
+    ['overlap', service.overlap], ['hold.max', service.hold.max],
+  ]
+  const before = new Map(heeded(start))
+  return heeded(now).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before.get(key))).map(([key]) => key)
+}
+
 /** The node command with its inspector on a port of its own; null: it is no node command. */
 export function withInspector(command: readonly string[], inspect: InspectAddress, port: number): readonly string[] | null {
   if (!/(?:^|\/)node$/.test(command[0] ?? '')) return null

@@ -15,6 +15,7 @@ export interface RewriterOptions {
   readonly notice: (text: string) => void
 }
 
+const notForPages: ReadonlySet<string> = new Set(['accept-encoding', 'if-none-match', 'if-modified-since'])
 const withoutBody: ReadonlySet<number> = new Set([204, 205, 206, 304])
 
 /** Injects the script that reloads pages, and takes note of the stylesheets that go by. */
@@ -26,10 +27,13 @@ export class DevRewriter implements ReplyRewriter {
     this.#options = options
   }
 
-  /** What a browser shows as a page must not come compressed: it is read here. */
+  /**
+   * What a browser shows as a page must not come compressed, as it is read here, nor be "not modified": the page that the
+   * browser has names the code of before, and would be loaded again and again.
+   */
   request(req: IncomingMessage, fields: Fields): void {
     if (!this.#options.inject || !asksForPage(req)) return
-    for (const name of Object.keys(fields)) if (name.toLowerCase() === 'accept-encoding') delete fields[name]
+    for (const name of Object.keys(fields)) if (notForPages.has(name.toLowerCase())) delete fields[name]
   }
 
   reply(req: IncomingMessage, status: number, fields: readonly string[], release: string): BodyRewrite | null {
@@ -89,9 +93,9 @@ function valuesOf(fields: readonly string[], lower: string): string[] {
   return values
 }
 
-/** The body becomes longer, and its parts and digests are no longer those of the upstream. */
+/** The body becomes longer, and its parts, digests and validators are no longer those of the upstream. */
 function reframed(fields: readonly string[]): string[] {
-  const left = new Set(['content-length', 'accept-ranges', 'content-md5', 'digest', 'content-digest', 'repr-digest'])
+  const left = new Set(['content-length', 'accept-ranges', 'etag', 'last-modified', 'content-md5', 'digest', 'content-digest', 'repr-digest'])
   const kept: string[] = []
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] as string

@@ -59,6 +59,29 @@ describe.skipIf(executablePath === undefined)(`in a real browser${executablePath
     expect(await page.locator('#gracer-failure').count()).toBe(0)
   })
 
+  test('a page that the app calls "not modified" is loaded once for a save, and not again and again', { timeout: 120_000 }, async () => {
+    const same = (more: string): string => `import http from 'node:http'
+let pages = 0
+http.createServer((req, res) => {
+  if (req.url === '/pages') return res.end(String(pages))
+  if (req.url === '/') pages += 1
+  res.setHeader('content-type', 'text/html').setHeader('etag', '"same"')
+  if (req.headers['if-none-match'] === '"same"') return res.writeHead(304).end()
+  res.end('<!doctype html><html><body><h1>same</h1></body></html>')
+}).listen(3000) // ${more}
+`
+    const { dev, page, heading } = await opened({ 'server.mjs': same('one') })
+    await heading('same')
+    const key = (): Promise<string | null> => page.locator('script[data-key]').getAttribute('data-key')
+    const before = await key()
+    dev.write('server.mjs', same('two'))
+    await dev.says('the reload', (record) => record.event === 'reload' && record.cause === 'save')
+    await expect.poll(key, deadline).not.toBe(before)
+    // The page listens again: had it anything to load, it would.
+    await page.waitForFunction(() => (globalThis as unknown as { __gracer?: boolean }).__gracer === true, undefined, deadline)
+    expect((await dev.get('/pages')).body).toBe('1')
+  })
+
   test('a save of a stylesheet keeps the state of the page', { timeout: 180_000 }, async () => {
     const { dev, page, heading } = await opened({ 'server.mjs': app('styled'), 'style.css': 'h1 { color: rgb(1, 2, 3) }' })
     await heading('styled')

@@ -136,11 +136,13 @@ describe('a failure is told with what to do, and the next good save recovers', (
     expect((await dev.answers('good')).status).toBe(200)
   })
 
-  test('a working folder that is deleted', async () => {
-    const dev = await startDev({ 'server.mjs': oneFileApp('first') })
+  test.each([[[]], [['--build', 'cat server.mjs > /dev/null']]])('a working folder that is deleted %j', async (args) => {
+    const dev = await startDev({ 'server.mjs': oneFileApp('first') }, [...args, '--', 'node', 'server.mjs'])
     await dev.answers('first')
     rmSync(dev.folder, { recursive: true })
     await dev.says('the folder to be missed', (record) => record.event === 'notice' && /is gone: gracer waits for it/.test(record.text ?? ''))
+    const failed = await dev.says('the failure', isFailure)
+    expect(`${failed.failure?.title} ${failed.failure?.hint}`).toMatch(/there is no folder .* gracer waits for it to come back/i)
     mkdirSync(dev.folder)
     dev.write('server.mjs', oneFileApp('good'))
     expect((await dev.answers('good')).status).toBe(200)
@@ -220,6 +222,46 @@ http.createServer((req, res) => {
       request.on('error', reject)
     })
     expect(stream).toMatch(/^text\/event-stream retry: 1000\ndata: \{"key":".*","busy":null/)
+  })
+
+  test('flows as it comes, is never "not modified" for a browser, and is left alone where it is compressed or asked for by HEAD', async () => {
+    const dev = await startDev({ 'server.mjs': `import http from 'node:http'
+import { gzipSync } from 'node:zlib'
+const whole = '<!doctype html><body>page</body>'
+let flowing
+http.createServer((req, res) => {
+  if (req.url === '/end') return flowing.end('last</body>', () => res.end())
+  res.setHeader('content-type', 'text/html')
+  res.setHeader('etag', '"1"')
+  res.setHeader('x-encodings', String(req.headers['accept-encoding']))
+  if (req.headers['if-none-match'] === '"1"') return res.writeHead(304).end()
+  if (req.url === '/flow') return (flowing = res).write('<!doctype html><body>first')
+  if (req.url === '/gzip') return res.setHeader('content-encoding', 'gzip').end(gzipSync(whole))
+  res.setHeader('content-length', whole.length).end(whole)
+}).listen(3000)
+` })
+    await dev.answers('page')
+    const browser = { 'sec-fetch-dest': 'document', 'accept-encoding': 'gzip', 'if-none-match': '"1"' }
+    const page = await dev.get('/', browser)
+    expect(page).toMatchObject({ status: 200, headers: { 'x-encodings': 'undefined' }, body: expect.stringContaining(tag) as string })
+    expect(page.headers['etag']).toBeUndefined()
+    expect((await dev.get('/', { ...browser, 'sec-fetch-dest': 'empty' })).status).toBe(304)
+
+    const gzip = await dev.get('/gzip', browser)
+    expect(gzip.headers).toMatchObject({ 'content-encoding': 'gzip', etag: '"1"' })
+    await dev.says('the notice', (record) => /\/gzip does not reload by itself: it is sent compressed/.test(record.text ?? ''))
+
+    const head = http.request({ host: '127.0.0.1', port: dev.port, method: 'HEAD', agent: false }).end()
+    const [reply] = await once(head, 'response') as [http.IncomingMessage]
+    expect(reply.resume().headers['content-length']).toBe('32')
+
+    const flow = http.get({ host: '127.0.0.1', port: dev.port, path: '/flow', agent: false, headers: { 'sec-fetch-dest': 'document' } })
+    const [flowing] = await once(flow, 'response') as [http.IncomingMessage]
+    let body = ''
+    flowing.setEncoding('utf8').on('data', (chunk: string) => (body += chunk))
+    await until('the first part', () => body.includes('first'))
+    await Promise.all([dev.get('/end'), once(flowing, 'end')])
+    expect(body).toMatch(/first.*last<script[^>]*><\/script><\/body>$/)
   })
 
   test('with a nonce in its policy gets the script with it; with a policy against it none, and that is said once', async () => {
@@ -385,6 +427,13 @@ test('of several services the named one is run, else the first, and it says whic
   await first.answers('from web')
   await named.answers('from api')
   expect(await startDev(files, ['--service', 'aip']).catch((error: unknown) => String(error))).toMatch(/there is no service "aip"; expected one of web, api/)
+})
+
+test('keys of gracer.json that count from the start only are named when they change', async () => {
+  const dev = await startDev({ 'gracer.json': '{}', 'server.mjs': oneFileApp('v1') })
+  await dev.answers('v1')
+  dev.write('gracer.json', '{"limits":{"idle":"9s"},"overlap":false}')
+  await dev.says('the notice', (record) => /limits.idle, overlap of gracer.json: other values count from the next start/.test(record.text ?? ''))
 })
 
 test('a move of the file into place, as editors do, is one reload', async () => {
