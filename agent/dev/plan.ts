@@ -53,7 +53,7 @@ export async function planDev(options: PlanOptions): Promise<DevPlan> {
 /** Keys of gracer.json that are heeded at the start only, and whose values are others now. */
 export function unheededKeys(start: DevPlan, now: DevPlan): readonly string[] {
   const heeded = ({ config, service }: DevPlan): readonly (readonly [key: string, value: unknown])[] => [
-    ['listen', config.listen], ['trustProxy', config.front.trustProxy], ['limits.idle', config.front.idleMs],
+    ['listen', config.listen], ['trustProxy', config.front.trustProxy], ['limits', config.front.limits],
     ['overlap', service.overlap], ['hold.max', service.hold.max],
   ]
   const before = new Map(heeded(start))
