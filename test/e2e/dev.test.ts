@@ -433,7 +433,7 @@ test('keys of gracer.json that count from the start only are named when they cha
   const dev = await startDev({ 'gracer.json': '{}', 'server.mjs': oneFileApp('v1') })
   await dev.answers('v1')
   dev.write('gracer.json', '{"limits":{"idle":"9s"},"overlap":false}')
-  await dev.says('the notice', (record) => /limits.idle, overlap of gracer.json: other values count from the next start/.test(record.text ?? ''))
+  await dev.says('the notice', (record) => /limits, overlap of gracer.json: other values count from the next start/.test(record.text ?? ''))
 })
 
 test('a move of the file into place, as editors do, is one reload', async () => {
