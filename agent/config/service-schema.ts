@@ -3,6 +3,7 @@ import { canaryKey } from './canary-schema.ts'
 import { defaults } from './defaults.ts'
 import { size } from './front-schema.ts'
 import { commands, commandText, duration, fieldValue, group, noNul, number, oneOf, pathText, percent, text, token, whole, yesOrNo } from './kinds.ts'
+import { healthHost, healthPath, variableName } from './patterns.ts'
 import { largestSize } from './sizes.ts'
 import { parseExpect } from './units.ts'
 
@@ -12,8 +13,8 @@ import { parseExpect } from './units.ts'
  */
 
 const health = {
-  path: text('a path that begins with "/", or null', /^\/[\u0021-\u007e]*$/, 'What is asked for. Without it: below 500 on "/" is healthy.').nullable().prefault(defaults.health.path),
-  host: text('a host name, with or without a port', /^[A-Za-z0-9.:_[\]-]{1,255}$/, 'The Host header of a probe.').prefault(defaults.health.host),
+  path: text('a path that begins with "/", or null', healthPath, 'What is asked for. Without it: below 500 on "/" is healthy.').nullable().prefault(defaults.health.path),
+  host: text('a host name, with or without a port', healthHost, 'The Host header of a probe.').prefault(defaults.health.host),
   headers: z
     .record(
       z.string().regex(token, { error: 'a header name' }),
@@ -85,7 +86,7 @@ export const serviceKeys = {
   socket: oneOf(['auto', 'inherit', 'port'], 'How the backend gets its socket.').prefault(defaults.socket),
   env: z
     .record(
-      z.string().regex(/^(?!GRACER_|LISTEN_(?:FDS|PID|FDNAMES)$)[A-Za-z_][A-Za-z0-9_.-]*$/, { error: 'the name of a variable (those of gracer, GRACER_* and LISTEN_*, are not yours to set)' }),
+      z.string().regex(variableName, { error: 'the name of a variable (those of gracer, GRACER_* and LISTEN_*, are not yours to set)' }),
       z.string({ error: 'a string' }).regex(/^[^\u0000]*$/, { error: 'a string without NUL' }),  
       { error: (issue) => (issue.code === 'invalid_type' ? 'an object, { … }' : undefined) },
     )

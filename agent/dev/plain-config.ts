@@ -4,14 +4,16 @@ import { buildDefaults } from '../builds/limits.ts'
 import { bakeRule } from '../canary/bake-rule.ts'
 import { defaults } from '../config/defaults.ts'
 import type { Config } from '../config/types.ts'
-import { parseDuration, parseExpect, type ListenAddress } from '../config/units.ts'
+import { parseDuration, parseExpect, parseListen } from '../config/units.ts'
 
 /**
  * What loadConfig() gives where there is no gracer.json, without the schema: loading that takes longer than a small app's
- * whole boot. A test holds the two together.
+ * whole boot. A test holds the two together. `address`: of the command line; null: it is none that could be listened on.
  */
-export function plainConfig(base: string, listen: ListenAddress): Config {
+export function plainConfig(base: string, address: string = defaults.listen): Config | null {
   const { health, drain, hold } = defaults
+  const listen = parseListen(address)
+  if (listen === undefined) return null
   return {
     file: null, base, listen, workers: defaults.workers, log: { level: defaults.log.level }, metrics: null, form: 'flat',
     front: { trustProxy: defaults.trustProxy, limits: defaultLimits, access: null },

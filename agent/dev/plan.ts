@@ -2,15 +2,14 @@ import { dirname, resolve } from 'node:path'
 import { existsSync, statSync } from 'node:fs'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { planBoot } from '../boot/plan.ts'
-import { defaults } from '../config/defaults.ts'
 import { findConfig } from '../config/find-config.ts'
 import type { Config, ServiceConfig } from '../config/types.ts'
-import { parseListen } from '../config/units.ts'
 import { directCommand, pathWithBins } from './direct-command.ts'
 import { inferDevCommand } from './infer-dev-command.ts'
 import { withoutInspect, type InspectAddress } from './inspector.ts'
 import type { DevOptions } from './options.ts'
 import { plainConfig } from './plain-config.ts'
+import { plainFileConfig } from './plain-file.ts'
 
 /** What a boot needs; read anew for each, as the config may have changed. */
 export interface DevPlan {
@@ -76,12 +75,13 @@ export function programFolder(plan: Pick<DevPlan, 'shown'>, cwd: string): string
   return null
 }
 
-/** Where no file says anything the schema is not even loaded: it would take a third of the whole start. */
-async function configOf({ cwd, config: file, listen }: PlanOptions): Promise<Config> {
-  const address = parseListen(listen ?? defaults.listen)
-  if (file === undefined && address !== undefined && findConfig(cwd) === null) return plainConfig(cwd, address)
+/** The schema is loaded only where it is needed: it would take half of the whole start. */
+async function configOf({ cwd, config: named, listen }: PlanOptions): Promise<Config> {
+  const file = named === undefined ? findConfig(cwd) : resolve(cwd, named)
+  const plain = file === null ? plainConfig(cwd, listen) : plainFileConfig(file, listen)
+  if (plain !== null) return plain
   const { loadConfig } = await import('../config/load.ts')
-  return loadConfig({ cwd, ...(file === undefined ? {} : { file }), overrides: listen === undefined ? {} : { listen } })
+  return loadConfig({ cwd, ...(named === undefined ? {} : { file: named }), overrides: listen === undefined ? {} : { listen } })
 }
 
 /** @throws GracerError 'no-service' */

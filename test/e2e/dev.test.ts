@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -434,6 +434,33 @@ test('keys of gracer.json that count from the start only are named when they cha
   await dev.answers('v1')
   dev.write('gracer.json', '{"limits":{"idle":"9s"},"overlap":false}')
   await dev.says('the notice', (record) => /limits, overlap of gracer.json: other values count from the next start/.test(record.text ?? ''))
+})
+
+/** With `--import ./no-schema.mjs` the schema's library cannot be loaded. */
+const noSchema = {
+  'no-schema.mjs': "import { register } from 'node:module'\nregister('./hooks.mjs', import.meta.url)",
+  'hooks.mjs': "export function resolve(name, context, next) {\n  if (name === 'zod') throw new Error('the schema is loaded')\n  return next(name, context)\n}",
+}
+
+test('a plain gracer.json is obeyed without its schema, which takes longer to load than an app to boot', async () => {
+  const config = { listen: '127.0.0.1:1', command: ['node', 'app.mjs', 'word'], env: { TEXT: 'plain' }, health: { path: '/' } }
+  const files = { ...noSchema, 'app.mjs': oneFileApp('', 'res.end([process.argv[2], process.env.TEXT].join()); return'), 'gracer.json': JSON.stringify(config) }
+  const dev = await startDev(files, [], { NODE_OPTIONS: '--import ./no-schema.mjs' })
+  await dev.answers('word,plain')
+  dev.write('gracer.json', JSON.stringify({ ...config, env: { TEXT: 'saved' } }))
+  await dev.answers('word,saved')
+  dev.write('gracer.json', JSON.stringify({ ...config, limits: {} }))
+  await dev.says('what only the schema can read', (record) => record.failure?.title === 'The schema is loaded.' === true)
+})
+
+test('with a config that is wrong the app is never started, and every error is told', async () => {
+  const app = 'import { writeFileSync } from "node:fs"\nwriteFileSync("started", "")'
+  const dev = await DevProcess.launch({ 'gracer.json': '{"command":["node","server.mjs"],"drain":{"stop":"x"},"bake":1}', 'server.mjs': app }, [])
+  onTestFinished(() => dev.end())
+  expect(await dev.exited).toBe(2)
+  expect(dev.stderr).toMatch(/drain\.stop[^]*bake|bake[^]*drain\.stop/)
+  expect(existsSync(join(dev.folder, 'started'))).toBe(false)
+  expect(dev.processes()).toEqual([])
 })
 
 test('a move of the file into place, as editors do, is one reload', async () => {
