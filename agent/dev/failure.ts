@@ -76,6 +76,9 @@ function hintOf(output: readonly string[]): string | null {
   }
   const missing = /Cannot find (?:package|module) '([^'./][^']*)'/.exec(text)?.[1]
   if (missing !== undefined) return `The package ${missing} is not installed: run "npm install", or mend the import.`
+  // The program itself: no file has asked for it.
+  const noFile = /Cannot find module '(\/[^']+)'(?: imported from [^'\n]*\/$|\n\s+at [^\n]*_resolveFilename)/m.exec(text)?.[1]
+  if (noFile !== undefined) return `There is no file ${noFile}: write it, or name the one that is meant (gracer dev -- node FILE).`
   if (/EACCES: permission denied, open/.test(text)) return 'A file may not be read by this user: mend its mode (chmod u+r).'
   return null
 }

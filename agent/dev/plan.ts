@@ -1,8 +1,8 @@
-import { dirname, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import { existsSync, statSync } from 'node:fs'
 import { GracerError } from '../../inherit/gracer-error.ts'
-import { planBoot } from '../boot/plan.ts'
-import { findConfig } from '../config/find-config.ts'
+import { planBoot, realFolder } from '../boot/plan.ts'
+import { configName, findConfig } from '../config/find-config.ts'
 import type { Config, ServiceConfig } from '../config/types.ts'
 import { directCommand, pathWithBins } from './direct-command.ts'
 import { inferDevCommand } from './infer-dev-command.ts'
@@ -34,8 +34,10 @@ export type PlanOptions = Pick<DevOptions, 'cwd' | 'config' | 'service' | 'liste
 export async function planDev(options: PlanOptions): Promise<DevPlan> {
   const config = await configOf(options)
   const service = chosenService(config, options.service)
+  // Where it is gone, what it does not hold is no matter.
+  realFolder(options.cwd)
   const given = options.command.length > 0 ? options.command : service.command
-  const found = given === null ? inferDevCommand(options.cwd) : { command: given, env: new Map<string, string>(), from: options.command.length > 0 ? null : 'command of gracer.json' }
+  const found = given === null ? inferDevCommand(options.cwd) : { command: given, env: new Map<string, string>(), from: options.command.length > 0 ? null : `command of ${config.file === null ? configName : relative(options.cwd, config.file)}` }
   const direct = directCommand(found.command, options.cwd)
   const own = withoutInspect(direct.command)
   const inspect = options.inspect ?? own.inspect

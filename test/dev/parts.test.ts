@@ -169,10 +169,13 @@ describe('a failure', () => {
     expect([failure.place?.file, failure.place?.line]).toEqual([file, line])
   })
 
-  test('says what to do about a taken port and a missing package', () => {
+  test('says what to do about a taken port, a missing package and a missing program', () => {
     const hint = (line: string): string | null => describeFailure({ stage: 'boot', title: 'x', output: [line], folder: root, command: '' }).hint
     expect(hint('Error: listen EADDRINUSE: address already in use 127.0.0.1:9090')).toMatch(/Port 9090 .*--no-overlap/)
     expect(hint("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'express' imported from /a")).toMatch(/express is not installed/)
+    expect(hint("Error [ERR_MODULE_NOT_FOUND]: Cannot find module '/a/server.mjs' imported from /a/")).toMatch(/no file \/a\/server\.mjs/)
+    expect(hint("Error: Cannot find module '/a/server.js'\n    at Module._resolveFilename (node:internal/modules/cjs/loader:1207:15)")).toMatch(/no file \/a\/server\.js/)
+    expect(hint("Error [ERR_MODULE_NOT_FOUND]: Cannot find module '/a/b.mjs' imported from /a/server.mjs")).toBeNull()
   })
 })
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -12,6 +12,7 @@ import { loadConfig } from '../../agent/config/load.ts'
 import type { Config } from '../../agent/config/types.ts'
 import { plainConfig } from '../../agent/dev/plain-config.ts'
 import { plainFileConfig } from '../../agent/dev/plain-file.ts'
+import { planDev } from '../../agent/dev/plan.ts'
 
 test('the config that needs no schema is the one that the schema gives where there is no file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'gracer-plain-'))
@@ -69,6 +70,18 @@ test('a plain gracer.json is read without the schema as the schema reads it, and
       expect(plainFileConfig(file), text).toBeNull()
     }
     expect(plainFileConfig(join(folder, 'none.json'))).toBeNull()
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a command that comes from a gracer.json above the working folder is said to come from there', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gracer-plain-'))
+  try {
+    mkdirSync(join(folder, 'app'))
+    writeFileSync(join(folder, 'gracer.json'), '{"command":["node","a.mjs"]}')
+    expect((await planDev({ cwd: join(folder, 'app'), command: [], inspect: null })).from).toBe('command of ../gracer.json')
+    expect((await planDev({ cwd: folder, command: [], inspect: null })).from).toBe('command of gracer.json')
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -136,8 +136,8 @@ describe('a failure is told with what to do, and the next good save recovers', (
     expect((await dev.answers('good')).status).toBe(200)
   })
 
-  test.each([[[]], [['--build', 'cat server.mjs > /dev/null']]])('a working folder that is deleted %j', async (args) => {
-    const dev = await startDev({ 'server.mjs': oneFileApp('first') }, [...args, '--', 'node', 'server.mjs'])
+  test.each([[['--', 'node', 'server.mjs']], [['--build', 'cat server.mjs > /dev/null', '--', 'node', 'server.mjs']], [[]]])('a working folder that is deleted %j', async (args) => {
+    const dev = await startDev({ 'server.mjs': oneFileApp('first') }, args)
     await dev.answers('first')
     rmSync(dev.folder, { recursive: true })
     await dev.says('the folder to be missed', (record) => record.event === 'notice' && /is gone: gracer waits for it/.test(record.text ?? ''))
