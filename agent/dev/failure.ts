@@ -65,6 +65,9 @@ const errorPattern = /^(?:Uncaught\s+)?(?:[\w.$]*(?:Error|Exception|ERR_\w+)\b(?
 
 function errorLine(output: readonly string[]): string | null {
   const found = output.find((line) => errorPattern.test(line.trim()))
+  // esbuild counts its errors in the first line (tsx, Vite); what they are stands below it, each behind its place.
+  const counted = found !== undefined && /failed with \d+ errors?:$/.test(found.trim()) ? output.slice(output.indexOf(found) + 1).find((line) => /:\d+:\s+ERROR:\s/.test(line)) : undefined
+  if (counted !== undefined) return counted.replace(/^.*?:\d+:\s+ERROR:\s/, '').trim()
   return found === undefined ? null : found.trim().replace(/^Uncaught\s+/, '')
 }
 

@@ -169,6 +169,11 @@ describe('a failure', () => {
     expect([failure.place?.file, failure.place?.line]).toEqual([file, line])
   })
 
+  test('of a file that esbuild cannot read is what esbuild says of it, not how many errors there are', () => {
+    const output = ['Error [TransformError]: Transform failed with 1 error:', `${root}/src/a.mjs:1:3: ERROR: Expected ";" but found "}"`, '    at failureErrorWithLog (/x.js:1:1)']
+    expect(describeFailure({ stage: 'boot', title: 'x', output, folder: root, command: '' })).toMatchObject({ error: 'Expected ";" but found "}"', place: { file: 'src/a.mjs', line: 1 } })
+  })
+
   test('says what to do about a taken port, a missing package and a missing program', () => {
     const hint = (line: string): string | null => describeFailure({ stage: 'boot', title: 'x', output: [line], folder: root, command: '' }).hint
     expect(hint('Error: listen EADDRINUSE: address already in use 127.0.0.1:9090')).toMatch(/Port 9090 .*--no-overlap/)
