@@ -103,9 +103,12 @@ export class Terminal implements DevVoice {
       case 'clear':
         process.stderr.write('\u001b[2J\u001b[3J\u001b[H')
         break
-      case 'log':
-        for (const line of this.#dev?.lastLines() ?? []) say(line)
+      case 'log': {
+        const lines = this.#dev?.lastLines() ?? []
+        if (lines.length === 0) this.#line('the newest app has printed nothing')
+        for (const line of lines) say(line)
         break
+      }
       case 'quit':
         this.#quit()
         break

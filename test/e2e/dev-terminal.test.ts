@@ -57,6 +57,9 @@ describe.skipIf(!existsSync(script))('on a terminal', () => {
     await terminal.sees('app says hello')
     writeFileSync(join(terminal.folder, 'server.mjs'), oneFileApp('v2'))
     await terminal.sees(/gracer reloaded {2}server\.mjs {2}boot \d+ ms · \d+ ms after the save/)
+    // Of what it has printed before nothing is left: the new code has said nothing.
+    terminal.press('l')
+    await terminal.sees('the newest app has printed nothing')
     terminal.press('r')
     await terminal.sees(/gracer reloaded {2}by key {2}boot/)
     writeFileSync(join(terminal.folder, 'server.mjs'), 'const = 3')
