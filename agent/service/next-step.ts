@@ -6,7 +6,7 @@ export function hintFor(name: OutcomeName, record: ReleaseRecord, state: Service
   switch (name) {
     case 'failed':
     case 'flipped-back':
-      return `${allOutput(record)}${afterMending(record, workingFolder)}`
+      return `${unnamedFile(record)}${allOutput(record)}${afterMending(record, workingFolder)}`
     case 'timed-out':
       return `Give it longer: ${swapAgain(record, workingFolder)} --timeout 2m. What it was doing: gracer explain ${labelOf(record)}.`
     case 'confirmed':
@@ -33,10 +33,17 @@ export function nextStep(state: ServiceState, record: ReleaseRecord, workingFold
     case 'warm':
       return 'It gets no new requests. Nothing is to be done.'
     case 'failed':
-      return `${allOutput(record)}${afterMending(record, workingFolder)}`
+      return `${unnamedFile(record)}${allOutput(record)}${afterMending(record, workingFolder)}`
     case 'stopped':
       return record.everConfirmed ? `To deploy it again: gracer rollback ${label}.` : `To deploy it: ${swapAgain(record, workingFolder)}.`
   }
+}
+
+/** A single file whose configured command runs something else lies alone in its folder: most likely that is why. */
+function unnamedFile({ copy, boot, outcome }: ReleaseRecord): string {
+  const file = copy?.file ?? null
+  if (file === null || boot === null || outcome?.failure?.stage !== 'boot' || boot.command.some((word) => word.includes(file))) return ''
+  return `The command does not name ${file}, all that this build holds: write {build} in it where the file goes, as in "node {build}". `
 }
 
 function allOutput(record: ReleaseRecord): string {

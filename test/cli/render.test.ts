@@ -54,6 +54,16 @@ it('draws no line wider than the terminal, at any width, and always says which r
   }
 })
 
+it('says what to type where nothing is live and nothing is under way', () => {
+  const web = (releases: readonly ReleaseStatus[], waiting: string | null = null) => ({ name: 'web', live: null, confirmed: false, canary: null, waiting, traffic: serviceTraffic(undefined), releases })
+  const shown = (...services: Status['services']) => statusText({ ...status, services }, now, Infinity, plain)
+  expect(shown(web([]))).toContain('web: nothing is live\n  next: gracer swap PATH deploys a first build, or drop one into the folder that is watched')
+  expect(shown(web([]), { ...web([]), name: 'api' })).toContain('gracer swap PATH --service api deploys')
+  expect(shown(web([release('v1', { state: 'failed' })]))).toMatch(/\n {2}next: gracer explain says why; gracer swap PATH deploys another$/)
+  for (const service of [web([release('v1', { state: 'booting' })]), web([], 'v1'), { ...web([]), live: 'v1' }]) expect(shown(service)).not.toContain('next:')
+  for (const line of statusText({ ...status, services: [web([])] }, now, 40, plain).split('\n')) expect(line.length).toBeLessThanOrEqual(40)
+})
+
 it('marks counters that should be 0', () => {
   expect(statusText(busy, now, Infinity, colored)).toContain('\u001b[31mlost: 2, violations: 0')
   expect(statusText(status, now, Infinity, colored)).toContain('\u001b[32mlost: 0, violations: 0')
