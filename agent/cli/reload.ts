@@ -36,7 +36,7 @@ export function reloadText(change: ConfigChange, status: Status): string {
     ...change.added.map((name) => `  ${name} is new: ${liveOf(status, name) === null ? `requests are held while its first release boots; without one, deploy it: gracer swap PATH --service ${name}` : 'it serves'}`),
     ...change.removed.map((name) => `  ${name} is gone: 404 from now on; what is in flight finishes, then it is stopped. Its state is kept`),
     ...change.changed.filter(({ now }) => now.length > 0).map(({ service, now }) => `  ${service}: ${now.join(', ')} changed and ${now.length === 1 ? 'is' : 'are'} in use`),
-    ...change.changed.filter(({ nextBoot }) => nextBoot.length > 0).map(({ service, nextBoot }) => `  ${service}: ${nextBoot.join(', ')} changed; taken up by the next boot: gracer restart${status.services.length === 1 ? '' : ` --service ${service}`}`),
+    ...change.changed.filter(({ nextBoot }) => nextBoot.length > 0).map(({ service, nextBoot }) => `  ${service}: ${nextBoot.join(', ')} changed; taken up by the next boot: ${liveOf(status, service) === null ? 'gracer swap PATH' : 'gracer restart'}${status.services.length === 1 ? '' : ` --service ${service}`}`),
     ...(change.nextStart.length === 0 ? [] : [`  ${change.nextStart.join(', ')} changed; taken up when gracer is started again: under systemd with the socket unit "systemctl restart gracer" refuses nothing, otherwise gracer down and gracer up`]),
   ]
   return [`${liveText(status)}; the config was read again${lines.length === 0 ? ', and nothing in it has changed' : ''}`, ...lines].join('\n')

@@ -3,7 +3,7 @@ import { formatPercent } from '../canary/step-text.ts'
 import type { Palette } from './color.ts'
 import { renderTable } from './table.ts'
 import type { Column } from './table.ts'
-import { age, fit, printable, wrap } from './text.ts'
+import { age, fit, localTime, printable, wrap } from './text.ts'
 
 const columns: readonly Column[] = [
   { title: 'RELEASE', align: 'left', rank: 0 },
@@ -38,7 +38,7 @@ function serviceLines(service: ServiceStatus, now: number, width: number, palett
   const live = service.live === null ? 'nothing is live' : `${printable(service.live)} is live, ${service.confirmed ? 'confirmed' : 'not yet confirmed'}`
   const waiting = service.waiting === null ? '' : `; waiting: ${printable(service.waiting)}`
   const canary = service.canary === null ? '' : `; canary: ${printable(service.canary.name ?? service.canary.release)} at ${formatPercent(service.canary.share)}, ${service.canary.mode}`
-  const paused = service.pausedUntil == null ? '' : `; PAUSED until ${service.pausedUntil}, ${service.traffic.held} waiting`
+  const paused = service.pausedUntil == null ? '' : `; PAUSED until ${localTime(service.pausedUntil)}, ${service.traffic.held} waiting`
   const title = fit(`${service.name}: ${live}${paused}${canary}${waiting}`, width)
   const next = nextStep(service, several).flatMap((step) => wrap(`  ${step}`, width).split('\n').map(palette.warn))
   if (service.releases.length === 0) return [palette.strong(title), ...next]
