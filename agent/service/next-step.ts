@@ -1,8 +1,19 @@
 import type { OutcomeName } from '../control/shapes.ts'
 import { labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
 
+/** The commands in a sentence as they are typed for this service: of several each has to be named. */
+export function forService(text: string, service: string): string {
+  if (service === 'default') return text
+  return text.replaceAll(/\bgracer (?:logs|swap|rollback|restart|explain|canary [a-z]+)\b/g, (command) => `${command} --service ${service}`)
+}
+
 /** What to type next after an outcome; null: nothing needs to be. */
 export function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState, workingFolder: string | null): string | null {
+  const hint = hintOf(name, record, state, workingFolder)
+  return hint === null ? null : forService(hint, state.service)
+}
+
+function hintOf(name: OutcomeName, record: ReleaseRecord, state: ServiceState, workingFolder: string | null): string | null {
   switch (name) {
     case 'failed':
     case 'flipped-back':
@@ -18,6 +29,10 @@ export function hintFor(name: OutcomeName, record: ReleaseRecord, state: Service
 
 /** What to type next, for a release in its state. */
 export function nextStep(state: ServiceState, record: ReleaseRecord, workingFolder: string | null): string {
+  return forService(stepFor(state, record, workingFolder), state.service)
+}
+
+function stepFor(state: ServiceState, record: ReleaseRecord, workingFolder: string | null): string {
   // Of several releases of one name the name means the newest.
   const label = state.releases.findLast(({ name }) => name !== null && name === record.name) === record ? labelOf(record) : record.id
   switch (stateOf(state, record)) {
