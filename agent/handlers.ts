@@ -132,7 +132,7 @@ export function createHandlers(options: HandlerOptions): ControlHandlers {
       const { runner } = service
       service.readConfig()
       const live = findRelease(runner.state, runner.state.committed.live) ?? findRelease(runner.state, runner.state.confirmed)
-      if (live === undefined) throw new GracerError('there is no live release to restart', { code: 'nothing-live', exitCode: 2, hint: 'Deploy one: gracer swap PATH.' })
+      if (live === undefined) throw new GracerError('there is no live release to restart', { code: 'nothing-live', exitCode: 2, hint: `Deploy one: gracer swap PATH${services.all().length === 1 ? '' : ` --service ${name}`}.` })
       const command = runner.teller.audience.command(forSwap(listener))
       runner.dispatch({ type: 'deploy', request: { origin: 'restart', source: live.source, copy: live.copy ?? null, name: live.name, dropKey: null, command, supersede: false, canary: 'none', noticedAt: Date.now() } })
     },

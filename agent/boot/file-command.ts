@@ -11,6 +11,17 @@ export function withBuild(command: readonly string[], path: string): readonly st
   return command.map((word) => word.replaceAll(buildPlaceholder, path))
 }
 
+/** The command as it was configured: without the preload that gracer puts into it. */
+export function withoutPreload(booted: readonly string[]): readonly string[] {
+  return booted[1] === '--import' && /\/inherit\/preload\.[jt]s$/.test(booted[2] ?? '') ? [booted[0] ?? '', ...booted.slice(3)] : booted
+}
+
+/** Whether a boot used this configured command; what stood for the build in it is not compared. */
+export function isOf(booted: readonly string[], command: readonly string[]): boolean {
+  const words = withoutPreload(booted)
+  return words.length === command.length && command.every((word, index) => word.includes(buildPlaceholder) || word === words[index])
+}
+
 /**
  * What runs a single file for which no command is configured. A script for Node is run by `node`, so that its socket can
  * be passed; what has the x bit and says by what it is run (or is a program) runs by itself; any other script is run by what

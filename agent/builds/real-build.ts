@@ -11,7 +11,8 @@ import { kindOfFile, labelOfFile, whyNoBuild } from './kind.ts'
  */
 export function realBuild(path: string): { readonly source: string; readonly name: string | null } {
   const stats = statSync(path, { throwIfNoEntry: false })
-  if (stats === undefined || stats.isDirectory()) return { source: realFolder(path), name: null }
+  if (stats === undefined) throw new GracerError(`there is no build at ${path}`, { code: 'source-missing', exitCode: 2, hint: 'Name a folder, an archive or a program that exists.' })
+  if (stats.isDirectory()) return { source: realFolder(path), name: null }
   const source = realpathSync(path)
   const file = basename(source)
   if (!stats.isFile()) throw new GracerError(`${source} is neither a file nor a folder`, { code: 'no-build', exitCode: 2, hint: 'Name a folder, an archive or a program.' })

@@ -26,7 +26,7 @@ export async function runResume(options: CommonOptions): Promise<number> {
 
 /** Pure: until when; of a second pause also what it changed. */
 export function pausedText({ service, pausedUntil, pausedUntilBefore }: PauseAnswer, forMs: number): string {
-  const waits = `requests of ${service} wait, until "gracer resume" or ${formatDuration(forMs)} from now`
+  const waits = `requests of ${service} wait, until "gracer resume${service === 'default' ? '' : ` --service ${service}`}" or ${formatDuration(forMs)} from now`
   if (pausedUntil === null || pausedUntilBefore === null) return waits
   const change = Date.parse(pausedUntil) < Date.parse(pausedUntilBefore) ? 'shorter' : 'longer'
   return `${waits}; it was paused already, until ${localTime(pausedUntilBefore)}, and the pause is ${change} now`

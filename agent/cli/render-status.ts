@@ -3,7 +3,7 @@ import { formatPercent } from '../canary/step-text.ts'
 import type { Palette } from './color.ts'
 import { renderTable } from './table.ts'
 import type { Column } from './table.ts'
-import { age, fit, printable } from './text.ts'
+import { age, fit, localTime, printable, wrap } from './text.ts'
 
 const columns: readonly Column[] = [
   { title: 'RELEASE', align: 'left', rank: 0 },
@@ -30,20 +30,30 @@ export function statusText(status: Status, now: number, width: number, palette: 
   ]
   const counters = fit(`lost: ${status.lost}, violations: ${status.violations}`, width)
   const head = [facts.join('; '), ...facts].find((line) => line.length <= width) === facts.join('; ') ? [facts.join('; ')] : facts.map((line) => fit(line, width))
-  const services = status.services.flatMap((service) => ['', ...serviceLines(service, now, width, palette)])
+  const services = status.services.flatMap((service) => ['', ...serviceLines(service, now, width, palette, status.services.length > 1)])
   return [...head, (clean ? palette.good : palette.bad)(counters), ...services].join('\n')
 }
 
-function serviceLines(service: ServiceStatus, now: number, width: number, palette: Palette): readonly string[] {
+function serviceLines(service: ServiceStatus, now: number, width: number, palette: Palette, several: boolean): readonly string[] {
   const live = service.live === null ? 'nothing is live' : `${printable(service.live)} is live, ${service.confirmed ? 'confirmed' : 'not yet confirmed'}`
   const waiting = service.waiting === null ? '' : `; waiting: ${printable(service.waiting)}`
   const canary = service.canary === null ? '' : `; canary: ${printable(service.canary.name ?? service.canary.release)} at ${formatPercent(service.canary.share)}, ${service.canary.mode}`
-  const paused = service.pausedUntil == null ? '' : `; PAUSED until ${service.pausedUntil}, ${service.traffic.held} waiting`
+  const paused = service.pausedUntil == null ? '' : `; PAUSED until ${localTime(service.pausedUntil)}, ${service.traffic.held} waiting`
   const title = fit(`${service.name}: ${live}${paused}${canary}${waiting}`, width)
-  if (service.releases.length === 0) return [palette.strong(title)]
+  const next = nextStep(service, several).flatMap((step) => wrap(`  ${step}`, width).split('\n').map(palette.warn))
+  if (service.releases.length === 0) return [palette.strong(title), ...next]
   const [heading = '', ...rows] = renderTable(columns, service.releases.map((release) => cells(release, now)), width)
   const tinted = rows.map((row, index) => tint(service.releases[index]?.state ?? 'stopped', palette)(row))
-  return [palette.strong(title), palette.dim(heading), ...tinted, ...service.releases.flatMap((release) => notes(release, width, palette))]
+  return [palette.strong(title), palette.dim(heading), ...tinted, ...service.releases.flatMap((release) => notes(release, width, palette)), ...next]
+}
+
+/** What to type where a service answers nobody and nothing is under way that could change it. */
+function nextStep(service: ServiceStatus, several: boolean): readonly string[] {
+  const under = service.releases.some(({ state }) => state !== 'failed' && state !== 'stopped')
+  if (service.live !== null || service.waiting !== null || under) return []
+  const option = several ? ` --service ${service.name}` : ''
+  if (service.releases.length > 0) return [`next: gracer explain${option} says why; gracer swap PATH${option} deploys another`]
+  return [`next: gracer swap PATH${option} deploys a first build, or drop one into the folder that is watched`]
 }
 
 function cells(release: ReleaseStatus, now: number): readonly string[] {

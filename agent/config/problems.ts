@@ -91,7 +91,7 @@ export function invalidConfig(source: string, problems: readonly ConfigProblem[]
   return new GracerError(`${head}:\n${lines.map((line) => `  ${line}`).join('\n')}`, {
     code: 'config-invalid',
     exitCode: 2,
-    hint: '"gracer check" shows the config in full.',
+    hint: 'Mend it; "gracer check" tells whether it is right. A gracer that runs goes on by what it had.',
     cause: problems,
   })
 }

@@ -1,12 +1,23 @@
 import type { OutcomeName } from '../control/shapes.ts'
 import { labelOf, stateOf, type ReleaseRecord, type ServiceState } from '../swap/state.ts'
 
+/** The commands in a sentence as they are typed for this service: of several each has to be named. */
+export function forService(text: string, service: string): string {
+  if (service === 'default') return text
+  return text.replaceAll(/\bgracer (?:logs|swap|rollback|restart|explain|canary [a-z]+)\b/g, (command) => `${command} --service ${service}`)
+}
+
 /** What to type next after an outcome; null: nothing needs to be. */
 export function hintFor(name: OutcomeName, record: ReleaseRecord, state: ServiceState, workingFolder: string | null): string | null {
+  const hint = hintOf(name, record, state, workingFolder)
+  return hint === null ? null : forService(hint, state.service)
+}
+
+function hintOf(name: OutcomeName, record: ReleaseRecord, state: ServiceState, workingFolder: string | null): string | null {
   switch (name) {
     case 'failed':
     case 'flipped-back':
-      return `${allOutput(record)}${afterMending(record, workingFolder)}`
+      return `${unnamedFile(record)}${allOutput(record)}${afterMending(record, workingFolder)}`
     case 'timed-out':
       return `Give it longer: ${swapAgain(record, workingFolder)} --timeout 2m. What it was doing: gracer explain ${labelOf(record)}.`
     case 'confirmed':
@@ -18,6 +29,10 @@ export function hintFor(name: OutcomeName, record: ReleaseRecord, state: Service
 
 /** What to type next, for a release in its state. */
 export function nextStep(state: ServiceState, record: ReleaseRecord, workingFolder: string | null): string {
+  return forService(stepFor(state, record, workingFolder), state.service)
+}
+
+function stepFor(state: ServiceState, record: ReleaseRecord, workingFolder: string | null): string {
   // Of several releases of one name the name means the newest.
   const label = state.releases.findLast(({ name }) => name !== null && name === record.name) === record ? labelOf(record) : record.id
   switch (stateOf(state, record)) {
@@ -33,10 +48,17 @@ export function nextStep(state: ServiceState, record: ReleaseRecord, workingFold
     case 'warm':
       return 'It gets no new requests. Nothing is to be done.'
     case 'failed':
-      return `${allOutput(record)}${afterMending(record, workingFolder)}`
+      return `${unnamedFile(record)}${allOutput(record)}${afterMending(record, workingFolder)}`
     case 'stopped':
       return record.everConfirmed ? `To deploy it again: gracer rollback ${label}.` : `To deploy it: ${swapAgain(record, workingFolder)}.`
   }
+}
+
+/** A single file whose configured command runs something else lies alone in its folder: most likely that is why. */
+function unnamedFile({ copy, boot, outcome }: ReleaseRecord): string {
+  const file = copy?.file ?? null
+  if (file === null || boot === null || outcome?.failure?.stage !== 'boot' || boot.command.some((word) => word.includes(file))) return ''
+  return `The command does not name ${file}, all that this build holds: write {build} in it where the file goes, as in "node {build}". `
 }
 
 function allOutput(record: ReleaseRecord): string {

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Log } from '../../proxy/log.ts'
+import { isOf, withoutPreload } from '../boot/file-command.ts'
 import { planBoot } from '../boot/plan.ts'
 import { copiesToKeep } from '../builds/surplus.ts'
 import type { ServiceConfig } from '../config/types.ts'
@@ -13,7 +14,7 @@ import { pruneReleases } from '../drops/prune.ts'
 import type { MasterLink } from '../master-link.ts'
 import { ServiceLink } from '../service-link.ts'
 import type { StateFolder } from '../state-folder.ts'
-import type { BootPlan, DeployRequest } from '../swap/state.ts'
+import { findRelease, labelOf, type BootPlan, type DeployRequest } from '../swap/state.ts'
 import { BackendLogs, besideLog } from './backend-logs.ts'
 import { dropRequest, type KnownDrops } from './find-target.ts'
 import { ServiceRunner } from './runner.ts'
@@ -104,11 +105,25 @@ export class Service {
   /** Finishes or undoes what the last agent left, then deploys what there is to deploy, and watches for drops. */
   async start(): Promise<void> {
     await this.runner.recover()
+    if (this.#options.link.hello.masterIsNew) this.#sayOtherCommand()
     await this.#watchDrops()
     this.#deployFirst(this.#watch?.newest() ?? null)
     // What lies there may still be settling: a request that comes meanwhile is held, not turned away.
-    if (this.#config.releases === null) this.runner.nothingToDeploy()
+    if (this.#config.releases === null && this.#config.watch == null) this.runner.nothingToDeploy()
     else setTimeout(() => this.runner.nothingToDeploy(), this.#config.settleMs + settlingMs)
+  }
+
+  /** A start boots what was confirmed, as it was deployed: whoever has given another command since waits for it in vain. */
+  #sayOtherCommand(): void {
+    const { command } = this.#config
+    const { state } = this.runner
+    const live = findRelease(state, state.confirmed)
+    if (command === null || live?.boot == null || isOf(live.boot.command, command)) return
+    const option = this.name === 'default' ? '' : ` --service ${this.name}`
+    this.#options.log.warn('service.command-differs', {
+      service: this.name, release: live.id,
+      message: `${labelOf(live) ?? live.id} runs as it was deployed, by "${withoutPreload(live.boot.command).join(' ')}"; "${command.join(' ')}" is taken up by the next boot: gracer restart${option}`,
+    })
   }
 
   /** Takes up a config that was read again: what concerns the next boot waits for that. */

@@ -7,7 +7,7 @@ import { releaseFigures, type ServiceLink } from '../service-link.ts'
 import { findRelease, labelOf, type ReleaseRecord, type RouteIntent, type ServiceState } from '../swap/state.ts'
 import { Audience } from './audience.ts'
 import { History } from './history.ts'
-import { hintFor } from './next-step.ts'
+import { forService, hintFor } from './next-step.ts'
 import { Story } from './story.ts'
 import { SwapRecord, tally } from './swap-record.ts'
 import { Totals } from './totals.ts'
@@ -148,7 +148,7 @@ export class Teller {
     this.audience.answer(command, {
       schema: 1, kind: 'outcome', service: this.#options.service, release, name: labelOf(this.#find(release)), outcome: shown,
       exitCode: outcome === 'busy' ? 4 : outcome === 'already' ? 0 : 1, live: this.#live(), message,
-      hint: outcome === 'busy' ? 'Wait for it (gracer status), replace it (gracer swap --supersede), or undo it (gracer rollback).' : null,
+      hint: outcome === 'busy' ? forService('Wait for it (gracer status), replace it (gracer swap --supersede), or undo it (gracer rollback).', this.#options.service) : null,
       failure: null, receipt: null,
     })
   }

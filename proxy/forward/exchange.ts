@@ -39,6 +39,10 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   #service = ''
   #bodiless = false
   #requestId: string | null = null
+  /** As the Host field says, where no release was picked. */
+  #host: string | null = null
+  /** Of the last words to a client that was broken off. */
+  #lastStatus: number | null = null
   #client: ClientSide | null = null
   #failed: Set<ReleaseId> | null = null
   #dials = 0
@@ -95,6 +99,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
   /** Answers a request that was understood without picking anything. */
   refuse(reply: FrontReply, seen: Understood): void {
     this.#bodiless = seen.body === 'none'
+    this.#host = seen.host.text
     this.#house.refused('', reply.code)
     this.#refuse(reply, false)
   }
@@ -337,13 +342,15 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     if (close || !this.received) this.#res.shouldKeepAlive = false
     this.#code = reply.code
     this.replying()
-    writeRefusal(this.#req, this.#res, reply, this.#requestId ?? randomUUID())
+    // Kept: who comes with the id of a reply finds it in the access log.
+    writeRefusal(this.#req, this.#res, reply, (this.#requestId ??= randomUUID()))
     if (!this.#res.shouldKeepAlive) this.#connection.close()
   }
 
   /** The client's own doing: nothing is lost. What still comes of its body is thrown away. */
   #breakOff(reply: FrontReply): void {
     this.#code = reply.code
+    this.#lastStatus = reply.status
     this.#house.refused(this.#service, reply.code)
     this.#connection.breakOff(rawRefusal(reply, this.#requestId ?? randomUUID()))
     this.#req.unpipe()
@@ -382,7 +389,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     this.#accounted = true
     const attempt = this.#attempt
     const tunnelled = attempt?.tunnelled === true
-    const status = tunnelled ? 101 : this.#res.headersSent ? this.#res.statusCode : null
+    const status = tunnelled ? 101 : this.#res.headersSent ? this.#res.statusCode : this.#lastStatus
     if (!sink.wants({ status, end })) return
     const now = performance.now()
     const totalMs = Number(process.hrtime.bigint() - this.#arrivedAt) / 1e6
@@ -391,7 +398,7 @@ export class Exchange implements Occupant, AttemptOwner, HasVisitor {
     const named = this.#origin?.trusted === true ? this.#claimedFor() : null
     sink.write({
       service: this.#service, release: attempt === null ? null : numberOfKey(attempt.visit.release), status, end,
-      method: this.#req.method ?? '', target: this.#client?.seen.target ?? this.#req.url ?? null, host: this.#client?.seen.host.text ?? null,
+      method: this.#req.method ?? '', target: this.#client?.seen.target ?? this.#req.url ?? null, host: this.#client?.seen.host.text ?? this.#host,
       client: addressForLog(peer, named), forwardedFor: named?.includes(',') === true ? named : null, requestId: this.#requestId,
       bytesIn: times?.bytesIn ?? 0, bytesOut: times?.bytesOut ?? 0,
       waitMs: times === null ? null : Math.max(0, totalMs - (now - times.pickedAt)), firstByteMs: times?.headAt == null ? null : times.headAt - times.pickedAt,

@@ -202,17 +202,18 @@ export function createFront(options: FrontOptions): Front {
     const reply = replyToBadInput(error)
     const connection = ClientConnection.of(socket)
     if (reply === null || connection === undefined || socket.bytesRead === 0) return void socket.destroy()
-    if (!connection.closing) unread(reply, socket)
-    connection.refuseInput(rawRefusal(reply, randomUUID()))
+    const requestId = randomUUID()
+    if (!connection.closing) unread(reply, socket, requestId)
+    connection.refuseInput(rawRefusal(reply, requestId))
   }
 
   /** What no parser could read has no more to tell than this. */
-  function unread({ status, code }: FrontReply, socket: Socket): void {
+  function unread({ status, code }: FrontReply, socket: Socket, requestId: string): void {
     refused('', code)
     const sink = accessNow()
     if (sink?.wants({ status, end: 'complete' }) !== true) return
     sink.write({
-      service: '', release: null, status, end: 'complete', method: '', target: null, host: null, client: plainAddress(socket.remoteAddress), forwardedFor: null, requestId: null,
+      service: '', release: null, status, end: 'complete', method: '', target: null, host: null, client: plainAddress(socket.remoteAddress), forwardedFor: null, requestId,
       bytesIn: 0, bytesOut: 0, waitMs: null, firstByteMs: null, upstreamMs: null, totalMs: 0, retry: 0, upgraded: false, code,
     })
   }

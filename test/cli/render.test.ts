@@ -3,6 +3,7 @@ import { colored, plain, wantsColor } from '../../agent/cli/color.ts'
 import { displayOn } from '../../agent/cli/display.ts'
 import type { Screen } from '../../agent/cli/display.ts'
 import { prettyLine, timeOfLine } from '../../agent/cli/pretty-log.ts'
+import { reloadText } from '../../agent/cli/reload.ts'
 import { historyText } from '../../agent/cli/render-history.ts'
 import { statusText } from '../../agent/cli/render-status.ts'
 import { outcomeText, phaseLine } from '../../agent/cli/render-swap.ts'
@@ -52,6 +53,22 @@ it('draws no line wider than the terminal, at any width, and always says which r
     for (const line of lines) expect([width, line, [...line].length <= width]).toEqual([width, line, true])
     if (width >= 30) expect(lines.some((line) => line.startsWith('v9') && line.includes('draining'))).toBe(true)
   }
+})
+
+it('says what to type where nothing is live and nothing is under way', () => {
+  const web = (releases: readonly ReleaseStatus[], waiting: string | null = null) => ({ name: 'web', live: null, confirmed: false, canary: null, waiting, traffic: serviceTraffic(undefined), releases })
+  const shown = (...services: Status['services']) => statusText({ ...status, services }, now, Infinity, plain)
+  expect(shown(web([]))).toContain('web: nothing is live\n  next: gracer swap PATH deploys a first build, or drop one into the folder that is watched')
+  expect(shown(web([]), { ...web([]), name: 'api' })).toContain('gracer swap PATH --service api deploys')
+  expect(shown(web([release('v1', { state: 'failed' })]))).toMatch(/\n {2}next: gracer explain says why; gracer swap PATH deploys another$/)
+  for (const service of [web([release('v1', { state: 'booting' })]), web([], 'v1'), { ...web([]), live: 'v1' }]) expect(shown(service)).not.toContain('next:')
+  for (const line of statusText({ ...status, services: [web([])] }, now, 40, plain).split('\n')) expect(line.length).toBeLessThanOrEqual(40)
+})
+
+it('a reload names the command that takes its changes up: a restart where something is live, else a first swap', () => {
+  const services = [{ ...status.services[0]!, name: 'web', live: 'v1' }, { ...status.services[0]!, name: 'api', live: null }]
+  const text = reloadText({ now: [], notes: [], added: [], removed: [], changed: ['web', 'api'].map((service) => ({ service, now: [], nextBoot: ['env'] })), nextStart: [] }, { ...status, services })
+  expect(text.split('\n').slice(1)).toEqual(['  web: env changed; taken up by the next boot: gracer restart --service web', '  api: env changed; taken up by the next boot: gracer swap PATH --service api'])
 })
 
 it('marks counters that should be 0', () => {

@@ -317,5 +317,5 @@ test('without a name the newest drop is taken, and a name or path that does not 
   expect(await gracer.cli('swap', 'nothing-of-that-name')).toMatchObject({
     code: 2, stderr: 'gracer: there is no release nothing-of-that-name\n  gracer status lists what there is; a path must be absolute or begin with ./\n',
   })
-  expect(await gracer.cli('swap', './nowhere')).toMatchObject({ code: 2, stderr: `gracer: there is no folder ${join(gracer.folder, 'nowhere')}\n  Name the folder that holds the build.\n` })
+  expect(await gracer.cli('swap', './nowhere')).toMatchObject({ code: 2, stderr: `gracer: there is no build at ${join(gracer.folder, 'nowhere')}\n  Name a folder, an archive or a program that exists.\n` })
 })

@@ -58,7 +58,7 @@ test('pause holds, a swap beside it happens, resume lets go to the new release; 
   await until('all to be held', async () => (await held()) === 30)
   expect((await get('/healthz')).body).toBe('v1')
   expect(await echo('still here')).toBe('still here')
-  expect((await gracer.cli('status')).stdout).toMatch(/PAUSED until .*, 30 waiting/)
+  expect((await gracer.cli('status')).stdout).toMatch(/PAUSED until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, 30 waiting/)
   expect((await gracer.swap('first', '--until', 'flip')).code).toBe(0)
   expect(await held()).toBe(30)
   expect((await gracer.cli('resume')).stdout).toContain('answered again')

@@ -137,6 +137,7 @@ describe('gracer reload', () => {
     const refused = await made.cli('reload')
     expect([refused.code, refused.stdout]).toEqual([2, ''])
     expect(refused.stderr).toContain('services.two.bake')
+    expect(refused.stderr).toContain('\n  one: first is live, two: first is live, as before: nothing was changed. When it is mended: gracer reload.\n')
     configure(made, { one: { path: '/two' }, two: { path: '/two' } })
     expect((await made.cli('reload')).stderr).toContain('services.two')
     expect((await made.status()).services.map((one) => one.releases[0]?.pid)).toEqual(before.services.map((one) => one.releases[0]?.pid))

@@ -52,3 +52,15 @@ test('a WebSocket has its record at its end, a retried GET says so, and a truste
   await until('the record', () => second.records.length === 1)
   expect(second.records[0]).toMatchObject({ status: 200, retry: 1, end: 'complete' })
 })
+
+test('what the front itself answers is found by the id and the status that its client was told', async () => {
+  const backend = await startBackend((req, res) => req.resume().on('end', () => res.end('late')))
+  const { port, records } = await start(backend.port, { limits: { bodyBytes: 10 } })
+  const declared = await new RawClient(port).send('POST /big HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 11\r\n\r\n').sees(/request: \S+\s/)
+  const chunked = await new RawClient(port).send('POST /big HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n').sees(/request: \S+\s/)
+  const malformed = await new RawClient(port).send('GET / HTTP/1.1\r\nHost : a\r\n\r\n').sees(/request: \S+\s/)
+  await until('all records', () => records.length === 3)
+  expect(records[0]).toMatchObject({ status: 413, end: 'complete', code: 'body-too-large', host: 'shop.example', target: '/big' })
+  expect(records[1]).toMatchObject({ status: 413, end: 'client-gone', code: 'body-too-large', release: 'v1' })
+  expect(records.map(({ requestId }) => requestId)).toEqual([declared, chunked, malformed].map((client) => /request: (\S+)/.exec(client.text)?.[1]))
+})
