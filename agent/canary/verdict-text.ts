@@ -21,6 +21,7 @@ export function verdictText(verdict: Verdict): string {
 
 /** "cannot exclude 9 times as many affected", or what can be excluded where that is better. */
 export function boundText(numbers: MetricNumbers): string {
+  if (numbers.frozen) return `${numbers.metric} is not compared at this share`
   const metric = numbers.metric === 'errors' ? '' : ` in ${numbers.metric}`
   if (!numbers.within) return `cannot exclude ${timesText(numbers.excludedRatio, Math.floor)} as many affected${metric}`
   if (numbers.excludedRatio !== null && numbers.excludedRatio <= 100) return `${timesText(numbers.excludedRatio, Math.ceil)} as many affected${metric} and more are excluded`

@@ -16,7 +16,7 @@ export function canaryText(answer: CanaryAnswer, palette: Palette): string {
 function headline({ release, name, share, step, mode, elapsedMs, shadow }: CanaryStatus): string {
   if (shadow !== undefined && shadow.leftMs !== null) return `${releaseLabel(release, name)} is a canary without visitors yet, and gets copies of ${formatPercent(shadow.share)} of the GETs`
   const place = step.at === 0 ? 'set by hand' : `step ${step.at} of ${step.of}`
-  return `${releaseLabel(release, name)} is a canary at ${formatPercent(share)}, ${place}, ${mode} for ${took(elapsedMs)}`
+  return `${releaseLabel(release, name)} is a canary at ${formatPercent(share)}, ${place}, ${mode} ${mode === 'running' ? 'for' : 'after'} ${took(elapsedMs)}`
 }
 
 const columns: readonly Column[] = [

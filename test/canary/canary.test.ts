@@ -100,11 +100,14 @@ describe('a canary', () => {
     expect(again.verdict().numbers.metrics[1]?.counted).toEqual({ canary: 1, stable: 0 })
   })
 
-  it('that is journaled when it is over stays over', () => {
+  it('that is journaled when it is over stays over, and its end is carried out by the next agent', () => {
+    const promoted = begin()
+    promoted.order({ type: 'promote' })
+    expect(Canary.resume(promoted.journal(), 0).effect).toEqual({ type: 'promote', reason: { kind: 'operator' } })
     const canary = begin()
     canary.fault('exit 1')
     const { canary: again, effect } = Canary.resume(canary.journal(), 0)
-    expect([effect, again.over]).toEqual([null, true])
+    expect([effect, again.over]).toEqual([{ type: 'abort', reason: { kind: 'fault', what: 'exit 1' } }, true])
     expect(() => again.order({ type: 'promote' })).toThrow('aborted already')
   })
 })

@@ -38,6 +38,12 @@ it('shows both releases side by side, the evidence against its limit, and what t
   expect(text).not.toContain('evidence full')
 })
 
+it('tells of a pause how long the step had run, which stands still', () => {
+  const { canary, ...rest } = answer()
+  if (canary === null) throw new Error('there is one')
+  expect(canaryText({ ...rest, canary: { ...canary, mode: 'paused', elapsedMs: 0 } }, plain)).toMatch(/step 1 of 2, paused after 0 ms\n/)
+})
+
 it('says that there is none', () => {
   expect(canaryText({ schema: 1, service: 'default', live: 'blue', message: null, canary: null }, plain)).toBe('blue is live; there is no canary')
 })
