@@ -59,7 +59,13 @@ export type StepsEvent =
 
 export type StepsEffect =
   /** The share of the canary is to be this from now on, under this phase. */
-  | { readonly type: 'share'; readonly share: number; readonly phase: number }
+  | {
+      readonly type: 'share'
+      readonly share: number
+      readonly phase: number
+      /** What could be said of the step before, where it was passed without being within; absent: it was, or a person ordered it. */
+      readonly inconclusive?: string
+    }
   /** All traffic to it, by the usual swap. */
   | { readonly type: 'promote'; readonly reason: CanaryReason }
   /** No new request to it, at once. */

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
 import type { ShadowCopy } from '../../proxy/canary/shadow.ts'
+import type { Arm } from '../../proxy/canary/split.ts'
 import type { UnitEvent } from '../../proxy/canary/unit-event.ts'
 import type { CanaryRoute } from '../../proxy/canary/route.ts'
 import type { ReleaseFigures } from '../../proxy/figures.ts'
@@ -21,7 +22,7 @@ import type { Figures } from '../master-link.ts'
 import { failureAt } from '../swap/ends.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { findRelease, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
-import { armStatus } from './canary-arms.ts'
+import { armStatus, type ArmsBefore } from './canary-arms.ts'
 import { canarySecret, dropCanary, keepCanary, keptCanary, type KeptCanary } from './canary-file.ts'
 
 /** Where neither the config nor the command names a share: 5%. */
@@ -55,8 +56,8 @@ interface Judged {
   readonly startedAtMs: number
   readonly slowMs: number | null
   readonly latencyNote: string | null
-  /** What both releases had counted when it began here. */
-  readonly before: Figures | null
+  /** What both releases had counted when it began. */
+  readonly before: ArmsBefore
   /** Events that the workers had no room for. */
   dropped: number
   /** Before its first visitor; null: nothing is copied to it. */
@@ -107,7 +108,9 @@ export class CanaryWatch {
     const { canary, effect } = kept === null ? Canary.begin(optionsOf(config, wish, limit.slowMs), atMs) : Canary.resume(kept.journal, atMs)
     const startedAtMs = Math.min(canary.journal().startedAtMs, atMs)
     const shadow = shadowing(config, kept, wish, atMs)
-    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before: figures, dropped: 0, shadow }
+    const { releaseFigures } = this.#options
+    const before = kept?.before ?? { canary: releaseFigures(figures, release) ?? null, stable: (stable === null ? null : releaseFigures(figures, stable)) ?? null }
+    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before, dropped: 0, shadow }
     // At 0% there are only testers, and copies, until time or a person says more.
     const first = kept === null && (wish === 0 || shadow !== null) ? canary.order({ type: 'set', share: 0 }) : effect
     if (limit.latencyNote !== null && kept === null) this.#options.tell(release, limit.latencyNote)
@@ -172,12 +175,11 @@ export class CanaryWatch {
     const judged = this.#judged
     if (judged === null) return null
     const state = this.#options.state()
-    const { releaseFigures } = this.#options
     const stable = state.confirmed ?? ''
     const report = reportOf(judged)
     const units = report.verdict.numbers.phase.units
-    const arm = (release: string, users: number) => armStatus(release, findRelease(state, release)?.name ?? null, users, releaseFigures(figures, release), releaseFigures(judged.before, release))
-    return { release: judged.release, name: findRelease(state, judged.release)?.name ?? null, ...report, arms: { canary: arm(judged.release, units.canary), stable: arm(stable, units.stable) } }
+    const arm = (which: Arm, release: string) => armStatus(release, findRelease(state, release)?.name ?? null, units[which], this.#options.releaseFigures(figures, release), judged.before[which])
+    return { release: judged.release, name: findRelease(state, judged.release)?.name ?? null, ...report, arms: { canary: arm('canary', judged.release), stable: arm('stable', stable) } }
   }
 
   /** What the table says of a canary beside its target; the release's numbers are turned into keys by the link. */
@@ -235,7 +237,7 @@ export class CanaryWatch {
     switch (effect.type) {
       case 'share':
         this.#keep(true)
-        this.#options.dispatch({ type: 'canary-share', release, share: effect.share, phase: effect.phase, why: this.#line(judged) })
+        this.#options.dispatch({ type: 'canary-share', release, share: effect.share, phase: effect.phase, why: `${goesOn(effect.inconclusive)}${this.#line(judged)}` })
         break
       case 'promote':
         this.#options.dispatch({ type: 'canary-promote', release, why: describeReason(effect.type, effect.reason, verdict) })
@@ -265,9 +267,9 @@ export class CanaryWatch {
     const judged = this.#judged
     if (judged === null || (!now && performance.now() - this.#keptAt < keepMs)) return
     this.#keptAt = performance.now()
-    const { release, salt, slowMs, latencyNote, canary, shadow } = judged
+    const { release, salt, slowMs, latencyNote, before, canary, shadow } = judged
     try {
-      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, journal: canary.journal(), shadow: shadow === null ? null : { untilMs: shadow.untilMs, tally: shadow.tally.journal() } })
+      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, before, journal: canary.journal(), shadow: shadow === null ? null : { untilMs: shadow.untilMs, tally: shadow.tally.journal() } })
     } catch (error) {
       this.#options.log.error('canary.not-kept', { error: (error as GracerError).message })
     }
@@ -279,6 +281,10 @@ export class CanaryWatch {
     this.#judged = null
     this.#beginning = null
   }
+}
+
+function goesOn(inconclusive: string | undefined): string {
+  return inconclusive === undefined ? '' : `${inconclusive}; goes on all the same, because onInconclusive is "promote": `
 }
 
 /** Only at its begin: once it has had visitors, copies say nothing more. */

@@ -50,6 +50,12 @@ describe('a canary', () => {
     ])
   })
 
+  it('says what could not be excluded when a step is passed all the same', () => {
+    const canary = begin({ metrics: [errorsMetric], onInconclusive: 'promote', steps: parseSteps(['5% 1m-2m 10 users', '25% 1m']) })
+    canary.take(users(canary, 0, 300, () => []), 1)
+    expect(canary.look(120_000)).toEqual({ type: 'share', share: 0.25, phase: 2, inconclusive: expect.stringMatching(/^inconclusive: 9 canary users, cannot exclude any number/) as string })
+  })
+
   it('without any error is promoted once it has had enough users for a small share of them affected to be excluded', () => {
     const canary = begin({ metrics: [errorsMetric], steps: parseSteps(['25% 0s']) })
     canary.take(users(canary, 0, 1_000, () => []), 1)
