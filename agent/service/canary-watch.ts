@@ -169,6 +169,16 @@ export class CanaryWatch {
     return judged === null ? null : { release: judged.release, report: reportOf(judged) }
   }
 
+  /** What the agent before this one had seen of the canary that it left; null: there was none. */
+  left(): { readonly release: string; readonly report: CanaryReport } | null {
+    const { swap } = this.#options.state()
+    const kept = swap?.canary === undefined || swap.canary === null ? null : keptCanary(this.#file, swap.release, swap.canary.salt)
+    if (swap === null || kept === null) return null
+    const { canary } = Canary.resume(kept.journal, nowMs())
+    const shadow = shadowing(this.#options.config(swap.release) ?? canaryConfigDefault, kept, swap.wish, nowMs())
+    return { release: swap.release, report: reportOf({ canary, slowMs: kept.slowMs, latencyNote: kept.latencyNote, dropped: 0, shadow }) }
+  }
+
   /** `known`: the figures, where the caller has asked for them already. */
   async status(known?: Figures | null): Promise<CanaryStatus | null> {
     const figures = this.#judged === null ? null : known === undefined ? await this.#options.figures() : known
@@ -320,7 +330,7 @@ function stepsOf(config: CanaryConfig, wish: CanaryWish | undefined): readonly S
   return config.steps.length > 0 ? config.steps : [stepAt(firstShare, config)]
 }
 
-function reportOf(judged: Judged): CanaryReport {
+function reportOf(judged: Pick<Judged, 'canary' | 'slowMs' | 'latencyNote' | 'dropped' | 'shadow'>): CanaryReport {
   const { canary, latencyNote, slowMs, shadow } = judged
   const { step, steps, mode, elapsedMs } = canary.steps
   const verdict = canary.verdict()

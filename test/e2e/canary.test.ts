@@ -222,6 +222,6 @@ describe('kill -9 during a canary', () => {
       return service?.live === 'v1' && service.canary === null && service.releases.every((one) => one.pid === null || one.id === 'v1')
     }, 20_000)
     const { receipts } = JSON.parse(await gracer.control('GET', '/v1/history')) as { receipts: Receipt[] }
-    expect(receipts.find((one) => one.release === 'v2')).toMatchObject({ outcome: 'aborted', reason: 'gracer ended before its flip' })
+    expect(receipts.find((one) => one.release === 'v2')).toMatchObject({ outcome: 'aborted', reason: 'gracer ended before its flip', canary: { share: 0.5, verdict: { kind: 'open' } } })
   })
 })
