@@ -1,5 +1,5 @@
 import { formatPercent } from '../canary/step-text.ts'
-import { boundText, evidenceText } from '../canary/verdict-text.ts'
+import { boundText, countedText, evidenceText } from '../canary/verdict-text.ts'
 import type { ArmStatus, CanaryAnswer, CanaryReport, CanaryStatus, CanaryToken } from '../control/shapes.ts'
 import type { Palette } from './color.ts'
 import { renderPairs, renderTable, type Column } from './table.ts'
@@ -44,7 +44,7 @@ function sideBySide({ arms: { canary, stable } }: CanaryStatus, palette: Palette
 export function canaryFacts(report: CanaryReport): [string, string][] {
   const { numbers } = report.verdict
   const pairs: [string, string][] = numbers.metrics.map((one) => [
-    one.metric, `${evidenceText(one)} needed to take it back, from ${one.counted.canary} users affected on the canary and ${one.counted.stable} on stable; ${one.within ? '' : 'it '}${boundText(one)}`,
+    one.metric, `${evidenceText(one)} needed to take it back, from ${countedText(one)}; ${one.within ? '' : 'it '}${boundText(one)}`,
   ])
   if (report.shadow !== undefined) pairs.push(['shadow', shadowText(report.shadow)])
   if (report.slowMs !== null) pairs.push(['slow', `a first reply after more than ${took(report.slowMs)}`])
