@@ -48,7 +48,7 @@ export function canaryFacts(report: CanaryReport): [string, string][] {
   ])
   if (report.shadow !== undefined) pairs.push(['shadow', shadowText(report.shadow)])
   if (report.slowMs !== null) pairs.push(['slow', `a first reply after more than ${took(report.slowMs)}`])
-  if (numbers.full) pairs.push(['evidence full', `${numbers.leftOut.full} more users affected are not counted`])
+  if (numbers.full) pairs.push(['evidence full', numbers.leftOut.full > 0 ? `${numbers.leftOut.full} events of more users are not counted` : 'more users of this step are not told apart'])
   if (numbers.leftOut.capped > 0) pairs.push(['capped', `${numbers.leftOut.capped} events of addresses that had brought in their part`])
   if (report.dropped > 0) pairs.push(['dropped', `${report.dropped} events that the workers had no room for`])
   if (report.note !== null) pairs.push(['note', report.note])

@@ -7,26 +7,24 @@ import type { UnitEvent } from '../../proxy/canary/unit-event.ts'
 import type { CanaryRoute } from '../../proxy/canary/route.ts'
 import type { ReleaseFigures } from '../../proxy/figures.ts'
 import { edgesUs } from '../../proxy/histogram.ts'
-import { canaryDefaults, Canary, type CanaryOptions, type CanaryOrder } from '../canary/canary.ts'
+import { Canary, type CanaryOrder } from '../canary/canary.ts'
 import { describeReason } from '../canary/describe.ts'
 import { ShadowTally } from '../canary/shadow-tally.ts'
 import { latencyThreshold, leastReplies } from '../canary/latency-threshold.ts'
-import { errorsMetric, latencyMetric, type Metric } from '../canary/metrics.ts'
-import { formatPercent, type Step } from '../canary/step-text.ts'
+import { formatPercent } from '../canary/step-text.ts'
 import type { StepsEffect } from '../canary/steps.ts'
 import { verdictText, waitsFor } from '../canary/verdict-text.ts'
 import { formatDuration } from '../config/units.ts'
-import { canaryConfigDefault, stepAt, type CanaryConfig } from '../config/canary.ts'
+import { canaryConfigDefault, type CanaryConfig } from '../config/canary.ts'
 import type { CanaryReport, CanaryStatus, Failure } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
 import { failureAt } from '../swap/ends.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { findRelease, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
 import { armStatus, type ArmsBefore } from './canary-arms.ts'
+import { optionsOf } from './canary-options.ts'
 import { canarySecret, dropCanary, keepCanary, keptCanary, type KeptCanary } from './canary-file.ts'
 
-/** Where neither the config nor the command names a share: 5%. */
-const firstShare = 0.05
 /** How often time alone is looked at. */
 const lookMs = 1_000
 /** How often what was seen is kept for the case that this agent dies, beside every change of the share. */
@@ -310,24 +308,6 @@ function shadowing({ shadow }: CanaryConfig, kept: KeptCanary | null, wish: Cana
 
 function shadowLeft(untilMs: number): string {
   return `${formatDuration(Math.max(0, Math.ceil((untilMs - nowMs()) / 1_000)) * 1_000)} of copies`
-}
-
-function optionsOf(config: CanaryConfig, wish: CanaryWish | undefined, slowMs: number | null): CanaryOptions {
-  const { alpha, tolerance, withinRatio, withinShare, onInconclusive, perAddress } = config
-  const metrics: Metric[] = config.metrics.includes('errors') ? [errorsMetric] : []
-  if (slowMs !== null) metrics.push({ ...latencyMetric, warmUpMs: config.latency.warmUpMs })
-  // With latency alone asked for and no limit for it, errors are better than nothing.
-  if (metrics.length === 0) metrics.push(errorsMetric)
-  return { ...canaryDefaults, alpha, tolerance, withinRatio, withinShare, metrics, onInconclusive, steps: stepsOf(config, wish), limits: { ...canaryDefaults.limits, perAddress } }
-}
-
-/** A command that names a percentage begins with that, and goes on with those of the config's steps that are above it. */
-function stepsOf(config: CanaryConfig, wish: CanaryWish | undefined): readonly Step[] {
-  if (typeof wish === 'number' && wish > 0) {
-    const same = config.steps.find((step) => step.share === wish)
-    return [same ?? stepAt(wish, config), ...config.steps.filter((step) => step.share > wish)]
-  }
-  return config.steps.length > 0 ? config.steps : [stepAt(firstShare, config)]
 }
 
 function reportOf(judged: Pick<Judged, 'canary' | 'slowMs' | 'latencyNote' | 'dropped' | 'shadow'>): CanaryReport {
