@@ -1,6 +1,7 @@
 import { GracerError } from '../inherit/gracer-error.ts'
 import { overrideName, signOverride } from '../proxy/canary/override.ts'
 import type { CanaryOrder } from './canary/canary.ts'
+import { formatPercent } from './canary/step-text.ts'
 import type { CanaryAnswer, CanaryToken } from './control/shapes.ts'
 import type { Service } from './service/service.ts'
 import { canaryPlace } from './swap/canary.ts'
@@ -35,7 +36,7 @@ export async function orderCanary(service: Service, order: CanaryOrder): Promise
 
 function said(order: CanaryOrder, label: string): string {
   switch (order.type) {
-    case 'set': return `${label} gets ${order.share * 100}% of the visitors; the steps wait for gracer canary resume`
+    case 'set': return `${label} gets ${formatPercent(order.share)} of the visitors; the steps wait for gracer canary resume`
     case 'pause': return `${label} stays where it is; it is judged all the same`
     case 'resume': return `${label} goes on with its steps`
     case 'promote': return `${label} is on its way to all of the visitors`

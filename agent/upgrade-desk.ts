@@ -39,7 +39,7 @@ export class UpgradeDesk {
     }
     const swapping = this.#services().find(({ runner }) => runner.state.swap !== null)
     if (swapping !== undefined) {
-      throw new GracerError(`a swap of service ${swapping.name} is before its flip`, { code: 'busy', exitCode: 4, hint: 'Wait for it, or undo it with Ctrl-C where it was started.' })
+      throw new GracerError(`a swap of service ${swapping.name} is before its flip`, { code: 'busy', exitCode: 4, hint: 'Wait for it (gracer status), or undo it: gracer rollback.' })
     }
     const to = readInstallation(root)
     this.#report = { state: 'running', from: this.#version, to: to.version, step: 'workers' }

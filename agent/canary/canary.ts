@@ -2,6 +2,7 @@ import type { MetricName, UnitEvent } from '../../proxy/canary/unit-event.ts'
 import { Evidence, evidenceLimits, type EvidenceJournal, type EvidenceLimits } from './evidence.ts'
 import type { Step } from './step-text.ts'
 import { advance, beginSteps, isFinal, resumeSteps, type OnInconclusive, type StepsEffect, type StepsEvent, type StepsState } from './steps.ts'
+import { verdictText } from './verdict-text.ts'
 import { isWorse, verdict, verdictDefaults, type Verdict, type VerdictSettings } from './verdict.ts'
 
 export interface CanaryOptions extends VerdictSettings {
@@ -87,7 +88,8 @@ export class Canary {
     const { units } = now.numbers.phase
     const worse: MetricName | null = now.kind === 'abort' ? now.metric : null
     const facts = { worse, within: now.kind === 'within', expectedUnits: now.numbers.expectedUnits, anybody: units.canary + units.stable > 0 }
-    return this.#advance({ type: 'look', atMs, facts })
+    const effect = this.#advance({ type: 'look', atMs, facts })
+    return effect?.type === 'share' && now.kind === 'open' ? { ...effect, inconclusive: verdictText(now) } : effect
   }
 
   /** The process has ended, failed its check or lost its health: no statistics are needed. */

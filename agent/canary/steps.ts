@@ -1,7 +1,7 @@
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { shareGrain } from '../../proxy/canary/split.ts'
 import type { MetricName } from '../../proxy/canary/unit-event.ts'
-import type { Step } from './step-text.ts'
+import { formatPercent, type Step } from './step-text.ts'
 
 export type OnInconclusive = 'promote' | 'hold' | 'abort'
 
@@ -59,7 +59,13 @@ export type StepsEvent =
 
 export type StepsEffect =
   /** The share of the canary is to be this from now on, under this phase. */
-  | { readonly type: 'share'; readonly share: number; readonly phase: number }
+  | {
+      readonly type: 'share'
+      readonly share: number
+      readonly phase: number
+      /** What could be said of the step before, where it was passed without being within; absent: it was, or a person ordered it. */
+      readonly inconclusive?: string
+    }
   /** All traffic to it, by the usual swap. */
   | { readonly type: 'promote'; readonly reason: CanaryReason }
   /** No new request to it, at once. */
@@ -78,9 +84,14 @@ export function beginSteps(steps: readonly Step[], onInconclusive: OnInconclusiv
   return { state, effect: { type: 'share', share: step.share, phase: 1 } }
 }
 
-/** After a restart: the same step, with the time it had. The share is said again, because stable may serve all meanwhile. */
+/**
+ * After a restart: the same step, with the time it had. The share is said again, because stable may serve all meanwhile;
+ * so is an end, which was kept before it was carried out.
+ */
 export function resumeSteps(state: StepsState): StepsOutcome {
-  if (isFinal(state.mode)) return { state, effect: null }
+  const { mode } = state
+  if (mode.kind === 'promoted') return { state, effect: { type: 'promote', reason: mode.reason } }
+  if (mode.kind === 'aborted') return { state, effect: { type: 'abort', reason: mode.reason } }
   return { state: { ...state, lastMs: null }, effect: { type: 'share', share: state.step.share, phase: state.phase } }
 }
 
@@ -155,7 +166,7 @@ function resume(state: StepsState): StepsOutcome {
 function set(state: StepsState, share: number): StepsOutcome {
   if (!(share === 0 || (share >= shareGrain && share < 1))) {
     const hint = share === 1 ? 'For all of the traffic: `gracer canary promote`.' : 'Give a percentage from 0.01 to 99.99, or 0.'
-    throw new GracerError(`a canary cannot have ${share * 100}%`, { code: 'canary-percent', exitCode: 2, hint })
+    throw new GracerError(`a canary cannot have ${formatPercent(share)}`, { code: 'canary-percent', exitCode: 2, hint })
   }
   const paused: StepsState = { ...state, mode: { kind: 'paused' } }
   if (share === state.step.share) return { state: paused, effect: null }

@@ -6,7 +6,7 @@ import type { MetricNumbers, Verdict, VerdictNumbers } from './verdict.ts'
 /** What can be said so far and what cannot, as one line. */
 export function verdictText(verdict: Verdict): string {
   const { numbers } = verdict
-  const users = `${numbers.phase.units.canary} canary ${numbers.phase.units.canary === 1 ? 'user' : 'users'}`
+  const users = `${numbers.phase.units.canary} canary ${usersWord(numbers.phase.units.canary)}`
   switch (verdict.kind) {
     case 'abort': {
       const worst = numbers.metrics.find((one) => one.metric === verdict.metric)
@@ -21,6 +21,7 @@ export function verdictText(verdict: Verdict): string {
 
 /** "cannot exclude 9 times as many affected", or what can be excluded where that is better. */
 export function boundText(numbers: MetricNumbers): string {
+  if (numbers.frozen) return `${numbers.metric} is not compared at this share`
   const metric = numbers.metric === 'errors' ? '' : ` in ${numbers.metric}`
   if (!numbers.within) return `cannot exclude ${timesText(numbers.excludedRatio, Math.floor)} as many affected${metric}`
   if (numbers.excludedRatio !== null && numbers.excludedRatio <= 100) return `${timesText(numbers.excludedRatio, Math.ceil)} as many affected${metric} and more are excluded`
@@ -31,8 +32,13 @@ export function evidenceText(numbers: MetricNumbers): string {
   return `evidence ${powerText(numbers.evidence)} of ${powerText(numbers.limit)}`
 }
 
-function countedText(numbers: MetricNumbers): string {
-  return `${numbers.counted.canary} users affected on the canary, ${numbers.counted.stable} on stable`
+/** "3 users affected on the canary, 0 on stable". */
+export function countedText({ counted }: MetricNumbers): string {
+  return `${counted.canary} ${usersWord(counted.canary)} affected on the canary, ${counted.stable} on stable`
+}
+
+function usersWord(count: number): string {
+  return count === 1 ? 'user' : 'users'
 }
 
 /** What the step waits for; empty where it waits for nothing but its next look. */

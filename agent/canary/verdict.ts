@@ -34,6 +34,8 @@ export interface MetricNumbers {
   /** This share of the canary's units affected in this phase, and more, can be excluded so far. */
   readonly excludedShare: number
   readonly affected: { readonly canary: number; readonly stable: number }
+  /** Not compared at this share: it is in nobody's way, and its numbers are those of the steps before. */
+  readonly frozen: boolean
   readonly within: boolean
 }
 
@@ -61,6 +63,7 @@ export function verdict(evidence: Evidence, settings: VerdictSettings): Verdict 
     const tallies = evidence.tallies(metric.name)
     const affected = phase.affected.find((one) => one.metric === metric.name) ?? { canary: 0, stable: 0 }
     const ratio = excludedRatio(tallies, settings.boundError)
+    const frozen = phase.share > metric.frozenAbove
     const share = excludedShare(phase.units.canary + phase.units.stable, phase.share, affected.canary, settings.boundError)
     return {
       metric: metric.name,
@@ -70,7 +73,8 @@ export function verdict(evidence: Evidence, settings: VerdictSettings): Verdict 
       excludedRatio: ratio === Infinity ? null : ratio,
       excludedShare: share,
       affected: { canary: affected.canary, stable: affected.stable },
-      within: phase.share > metric.frozenAbove || ratio <= settings.withinRatio || share <= settings.withinShare,
+      frozen,
+      within: frozen || ratio <= settings.withinRatio || share <= settings.withinShare,
     }
   })
   const numbers = { metrics, phase, expectedUnits: (phase.units.canary + phase.units.stable) * phase.share, full: evidence.full, leftOut: evidence.leftOut }

@@ -20,15 +20,15 @@ export interface Screen {
 }
 
 const frameMs = 100
-const hookPhases: ReadonlySet<string> = new Set(['preparing', 'releasing', 'finishing'])
+/** Told whenever there is something new of them: each command of a hook, each step of a canary. */
+const toldAgain: ReadonlySet<string> = new Set(['preparing', 'releasing', 'finishing', 'canary'])
 
 /** One line for every phase as it begins; the draining count is told only at its beginning. */
 export function plainDisplay(screen: Screen, palette: Palette): Display {
   let last = ''
   return {
     phase(progress) {
-      // Each command of a hook is told, as it begins and as it ends.
-      const detail = hookPhases.has(progress.phase) ? (progress.detail ?? '') : ''
+      const detail = toldAgain.has(progress.phase) ? (progress.detail ?? '') : ''
       const key = `${progress.release} ${progress.phase} ${detail}`
       if (key === last) return
       last = key

@@ -1,5 +1,5 @@
 import { formatPercent } from '../canary/step-text.ts'
-import { boundText, evidenceText } from '../canary/verdict-text.ts'
+import { boundText, countedText, evidenceText } from '../canary/verdict-text.ts'
 import type { ArmStatus, CanaryAnswer, CanaryReport, CanaryStatus, CanaryToken } from '../control/shapes.ts'
 import type { Palette } from './color.ts'
 import { renderPairs, renderTable, type Column } from './table.ts'
@@ -16,7 +16,7 @@ export function canaryText(answer: CanaryAnswer, palette: Palette): string {
 function headline({ release, name, share, step, mode, elapsedMs, shadow }: CanaryStatus): string {
   if (shadow !== undefined && shadow.leftMs !== null) return `${releaseLabel(release, name)} is a canary without visitors yet, and gets copies of ${formatPercent(shadow.share)} of the GETs`
   const place = step.at === 0 ? 'set by hand' : `step ${step.at} of ${step.of}`
-  return `${releaseLabel(release, name)} is a canary at ${formatPercent(share)}, ${place}, ${mode} for ${took(elapsedMs)}`
+  return `${releaseLabel(release, name)} is a canary at ${formatPercent(share)}, ${place}, ${mode} ${mode === 'running' ? 'for' : 'after'} ${took(elapsedMs)}`
 }
 
 const columns: readonly Column[] = [
@@ -44,11 +44,11 @@ function sideBySide({ arms: { canary, stable } }: CanaryStatus, palette: Palette
 export function canaryFacts(report: CanaryReport): [string, string][] {
   const { numbers } = report.verdict
   const pairs: [string, string][] = numbers.metrics.map((one) => [
-    one.metric, `${evidenceText(one)} needed to take it back, from ${one.counted.canary} users affected on the canary and ${one.counted.stable} on stable; ${one.within ? '' : 'it '}${boundText(one)}`,
+    one.metric, `${evidenceText(one)} needed to take it back, from ${countedText(one)}; ${one.within ? '' : 'it '}${boundText(one)}`,
   ])
   if (report.shadow !== undefined) pairs.push(['shadow', shadowText(report.shadow)])
   if (report.slowMs !== null) pairs.push(['slow', `a first reply after more than ${took(report.slowMs)}`])
-  if (numbers.full) pairs.push(['evidence full', `${numbers.leftOut.full} more users affected are not counted`])
+  if (numbers.full) pairs.push(['evidence full', numbers.leftOut.full > 0 ? `${numbers.leftOut.full} events of more users are not counted` : 'more users of this step are not told apart'])
   if (numbers.leftOut.capped > 0) pairs.push(['capped', `${numbers.leftOut.capped} events of addresses that had brought in their part`])
   if (report.dropped > 0) pairs.push(['dropped', `${report.dropped} events that the workers had no room for`])
   if (report.note !== null) pairs.push(['note', report.note])

@@ -1,4 +1,4 @@
-import type { Failure, Outcome, Phase, Progress, Receipt } from '../control/shapes.ts'
+import type { CanaryReport, Failure, Outcome, Phase, Progress, Receipt } from '../control/shapes.ts'
 import type { Palette } from './color.ts'
 import { formatPercent } from '../canary/step-text.ts'
 import { canaryFacts } from './render-canary.ts'
@@ -85,6 +85,11 @@ function lastWords(failure: Failure, palette: Palette): readonly string[] {
 
 const phaseNames = { takeIn: 'take-in', prepare: 'prepare', release: 'release hook', emptying: 'old one out', boot: 'boot', health: 'health', canary: 'canary', flip: 'flip', drain: 'drain', bake: 'bake', stop: 'stop' } as const
 
+/** Where something else has ended it (a newer swap, a rollback, the end of gracer) its mode is still that of the moment before. */
+function howCanaryEnded(mode: CanaryReport['mode']): string {
+  return mode === 'promoted' || mode === 'aborted' ? mode : 'ended'
+}
+
 /** The receipt as a small table; a reason that was told already is left out. */
 export function receiptLines(receipt: Receipt, palette: Palette, told: string | null): readonly string[] {
   const phases = (Object.keys(phaseNames) as (keyof typeof phaseNames)[]).flatMap((key) => {
@@ -102,7 +107,7 @@ export function receiptLines(receipt: Receipt, palette: Palette, told: string | 
     pairs.push(['long-lived', `${count(receipt.streamsEnded, 'stream')} and ${count(receipt.upgradedEnded, 'WebSocket')} ended`])
   }
   if (receipt.outageMs !== undefined) pairs.push(['outage', palette.warn(`nothing answered for ${took(receipt.outageMs)}; requests that waited in vain (503): ${receipt.heldOut ?? 0}`)])
-  if (receipt.canary !== undefined) pairs.push(['canary', `${receipt.canary.mode} at ${formatPercent(receipt.canary.share)}: ${receipt.canary.text}`], ...canaryFacts(receipt.canary).filter(([label]) => label !== 'waits for'))
+  if (receipt.canary !== undefined) pairs.push(['canary', `${howCanaryEnded(receipt.canary.mode)} at ${formatPercent(receipt.canary.share)}: ${receipt.canary.text}`], ...canaryFacts(receipt.canary).filter(([label]) => label !== 'waits for'))
   const clean = receipt.lost === 0 && receipt.violations === 0
   pairs.push(['lost', (clean ? palette.good : palette.bad)(`${receipt.lost}, violations: ${receipt.violations}`)])
   if (receipt.survivors.length > 0) pairs.push(['survived', palette.warn(`the stop: pid ${receipt.survivors.join(', ')}`)])

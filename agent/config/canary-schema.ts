@@ -41,6 +41,11 @@ const latencyKeys = {
   warmUp: duration('Requests so soon after the canary\'s begin are not judged.', 0).prefault(usual.latency.warmUp),
 }
 
+const weightKeys = {
+  errors: number(0.01, 100, 'Of `errors`.').prefault(usual.weights.errors),
+  latency: number(0.01, 100, 'Of `latency`.').prefault(usual.weights.latency),
+}
+
 const overrideKeys = {
   allow: z
     .array(z.string({ error: 'an address or network such as "10.0.0.0/8"' }).refine(isNetwork, { error: 'an address or network such as "10.0.0.0/8"' }), { error: 'an array of addresses and networks' })
@@ -62,6 +67,7 @@ const canaryShape = {
     .min(1, { error: 'at least one of "errors" and "latency"' })
     .meta({ description: 'What is compared.' })
     .prefault([...usual.metrics]),
+  weights: group(weightKeys, 'Each metric\'s part of `alpha`, relative to the other: with 3 and 1 errors have three quarters of it.'),
   alpha: number(0.00001, 0.2, 'The chance that a canary which is as good is ever taken back.').prefault(usual.alpha),
   tolerance: number(1, 10, 'So many times as many visitors affected are fine.').prefault(usual.tolerance),
   withinRatio: number(1.01, 1_000, 'A step is passed once so many times as many affected can be excluded ...').prefault(usual.withinRatio),
@@ -93,8 +99,8 @@ export function completeCanary(values: CanaryValues): CanaryConfig {
   const { key, latency, maxTime, minUnits, ...rest } = values
   const [from = '', name = ''] = key === null ? [] : key.split(/:(.*)/s)
   return {
-    sticky: rest.sticky, metrics: rest.metrics, alpha: rest.alpha, tolerance: rest.tolerance, withinRatio: rest.withinRatio, withinShare: rest.withinShare,
-    onInconclusive: rest.onInconclusive, override: rest.override, perAddress: rest.perAddress, shadow: rest.shadow, minUnits,
+    sticky: rest.sticky, metrics: rest.metrics, weights: rest.weights, alpha: rest.alpha, tolerance: rest.tolerance, withinRatio: rest.withinRatio, withinShare: rest.withinShare,
+    onInconclusive: rest.onInconclusive, override: rest.override, perAddress: rest.perAddress, shadow: rest.shadow, minUnits, maxTimeMs: maxTime,
     key: key === null ? null : { from: from as 'header' | 'cookie', name: from === 'header' ? name.toLowerCase() : name },
     latency: { limitMs: latency.limit, warmUpMs: latency.warmUp },
     steps: rest.steps.map(({ written, step }) => ({
@@ -112,6 +118,8 @@ export function describeCanary(config: CanaryConfig): readonly (readonly [string
     ['canary.sticky', config.sticky],
     ['canary.key', config.key === null ? null : `${config.key.from}:${config.key.name}`],
     ['canary.metrics', config.metrics],
+    ['canary.weights.errors', config.weights?.errors ?? usual.weights.errors],
+    ['canary.weights.latency', config.weights?.latency ?? usual.weights.latency],
     ['canary.alpha', config.alpha],
     ['canary.tolerance', config.tolerance],
     ['canary.withinRatio', config.withinRatio],
@@ -119,6 +127,7 @@ export function describeCanary(config: CanaryConfig): readonly (readonly [string
     ['canary.latency.limit', config.latency.limitMs === null ? null : formatDuration(config.latency.limitMs)],
     ['canary.latency.warmUp', formatDuration(config.latency.warmUpMs)],
     ['canary.minUnits', config.minUnits],
+    ['canary.maxTime', config.maxTimeMs == null ? null : formatDuration(config.maxTimeMs)],
     ['canary.onInconclusive', config.onInconclusive],
     ['canary.override.allow', config.override.allow],
     ['canary.perAddress', config.perAddress],

@@ -13,6 +13,8 @@ export interface CanaryConfig {
   /** Where the operator's own key of a visitor stands; null: there is none. */
   readonly key: CanaryKey | null
   readonly metrics: readonly CanaryMetric[]
+  /** Each metric's part of alpha, relative to the other; absent in what an older version kept: equal ones. */
+  readonly weights?: Readonly<Record<CanaryMetric, number>>
   /** The chance that a healthy canary is ever taken back. */
   readonly alpha: number
   /** So many times as many visitors affected are fine. */
@@ -22,6 +24,8 @@ export interface CanaryConfig {
   readonly withinShare: number
   readonly latency: { readonly limitMs: number | null; readonly warmUpMs: number }
   readonly minUnits: number
+  /** The longest time of a step that does not say; null: `stepDefaults`. */
+  readonly maxTimeMs?: number | null
   readonly onInconclusive: OnInconclusive
   /** Networks from which an override needs no signature. */
   readonly override: { readonly allow: readonly string[] }
@@ -40,12 +44,14 @@ export const canaryConfigDefault: CanaryConfig = Object.freeze({
   sticky: 'cookie',
   key: null,
   metrics: canaryMetrics,
+  weights: Object.freeze({ errors: 1, latency: 1 }),
   alpha: canaryDefaults.alpha,
   tolerance: canaryDefaults.tolerance,
   withinRatio: canaryDefaults.withinRatio,
   withinShare: canaryDefaults.withinShare,
   latency: Object.freeze({ limitMs: null, warmUpMs: latencyMetric.warmUpMs }),
   minUnits: stepDefaults.minUnits,
+  maxTimeMs: null,
   onInconclusive: canaryDefaults.onInconclusive,
   override: Object.freeze({ allow: [] }),
   perAddress: canaryDefaults.limits.perAddress,
@@ -56,5 +62,6 @@ const fiveMinutes = 5 * 60_000
 
 /** The step that a command asks for, where the config has none like it. */
 export function stepAt(share: number, config: CanaryConfig): Step {
-  return { share, minMs: fiveMinutes, maxMs: fiveMinutes * stepDefaults.maxFactor, minUnits: config.minUnits }
+  const { minUnits, maxTimeMs } = config
+  return { share, minMs: fiveMinutes, maxMs: Math.max(fiveMinutes, maxTimeMs ?? fiveMinutes * stepDefaults.maxFactor), minUnits }
 }

@@ -40,6 +40,7 @@ export const defaults = Object.freeze({
     sticky: 'cookie',
     key: null,
     metrics: Object.freeze(['errors', 'latency'] as const),
+    weights: Object.freeze({ errors: 1, latency: 1 }),
     alpha: 0.01,
     tolerance: 1,
     withinRatio: 3,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readJson, replaceFile } from '../../proxy/atomic-file.ts'
 import type { CanaryJournal } from '../canary/canary.ts'
 import type { ShadowJournal } from '../canary/shadow-tally.ts'
+import type { ArmsBefore } from './canary-arms.ts'
 
 /** What of a canary's judge outlives its agent. Not synced: after the machine's own end no canary goes on. */
 export interface KeptCanary {
@@ -12,6 +13,7 @@ export interface KeptCanary {
   /** A first reply slower than this is slow; null: latency is not judged, and why. */
   readonly slowMs: number | null
   readonly latencyNote: string | null
+  readonly before?: ArmsBefore
   readonly journal: CanaryJournal
   readonly shadow?: { readonly untilMs: number | null; readonly tally: ShadowJournal } | null
 }

@@ -2,30 +2,29 @@ import { join } from 'node:path'
 import type { GracerError } from '../../inherit/gracer-error.ts'
 import type { Log } from '../../proxy/log.ts'
 import type { ShadowCopy } from '../../proxy/canary/shadow.ts'
+import type { Arm } from '../../proxy/canary/split.ts'
 import type { UnitEvent } from '../../proxy/canary/unit-event.ts'
 import type { CanaryRoute } from '../../proxy/canary/route.ts'
 import type { ReleaseFigures } from '../../proxy/figures.ts'
 import { edgesUs } from '../../proxy/histogram.ts'
-import { canaryDefaults, Canary, type CanaryOptions, type CanaryOrder } from '../canary/canary.ts'
+import { Canary, type CanaryOrder } from '../canary/canary.ts'
 import { describeReason } from '../canary/describe.ts'
 import { ShadowTally } from '../canary/shadow-tally.ts'
 import { latencyThreshold, leastReplies } from '../canary/latency-threshold.ts'
-import { errorsMetric, latencyMetric, type Metric } from '../canary/metrics.ts'
-import { formatPercent, type Step } from '../canary/step-text.ts'
+import { formatPercent } from '../canary/step-text.ts'
 import type { StepsEffect } from '../canary/steps.ts'
 import { verdictText, waitsFor } from '../canary/verdict-text.ts'
 import { formatDuration } from '../config/units.ts'
-import { canaryConfigDefault, stepAt, type CanaryConfig } from '../config/canary.ts'
+import { canaryConfigDefault, type CanaryConfig } from '../config/canary.ts'
 import type { CanaryReport, CanaryStatus, Failure } from '../control/shapes.ts'
 import type { Figures } from '../master-link.ts'
 import { failureAt } from '../swap/ends.ts'
 import type { SwapEvent } from '../swap/events.ts'
 import { findRelease, type CanaryIntent, type CanaryWish, type ServiceState } from '../swap/state.ts'
-import { armStatus } from './canary-arms.ts'
+import { armStatus, type ArmsBefore } from './canary-arms.ts'
+import { optionsOf } from './canary-options.ts'
 import { canarySecret, dropCanary, keepCanary, keptCanary, type KeptCanary } from './canary-file.ts'
 
-/** Where neither the config nor the command names a share: 5%. */
-const firstShare = 0.05
 /** How often time alone is looked at. */
 const lookMs = 1_000
 /** How often what was seen is kept for the case that this agent dies, beside every change of the share. */
@@ -55,8 +54,8 @@ interface Judged {
   readonly startedAtMs: number
   readonly slowMs: number | null
   readonly latencyNote: string | null
-  /** What both releases had counted when it began here. */
-  readonly before: Figures | null
+  /** What both releases had counted when it began. */
+  readonly before: ArmsBefore
   /** Events that the workers had no room for. */
   dropped: number
   /** Before its first visitor; null: nothing is copied to it. */
@@ -107,7 +106,9 @@ export class CanaryWatch {
     const { canary, effect } = kept === null ? Canary.begin(optionsOf(config, wish, limit.slowMs), atMs) : Canary.resume(kept.journal, atMs)
     const startedAtMs = Math.min(canary.journal().startedAtMs, atMs)
     const shadow = shadowing(config, kept, wish, atMs)
-    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before: figures, dropped: 0, shadow }
+    const { releaseFigures } = this.#options
+    const before = kept?.before ?? { canary: releaseFigures(figures, release) ?? null, stable: (stable === null ? null : releaseFigures(figures, stable)) ?? null }
+    this.#judged = { release, salt, canary, config, startedAtMs, slowMs: limit.slowMs, latencyNote: limit.latencyNote, before, dropped: 0, shadow }
     // At 0% there are only testers, and copies, until time or a person says more.
     const first = kept === null && (wish === 0 || shadow !== null) ? canary.order({ type: 'set', share: 0 }) : effect
     if (limit.latencyNote !== null && kept === null) this.#options.tell(release, limit.latencyNote)
@@ -166,18 +167,27 @@ export class CanaryWatch {
     return judged === null ? null : { release: judged.release, report: reportOf(judged) }
   }
 
+  /** What the agent before this one had seen of the canary that it left; null: there was none. */
+  left(): { readonly release: string; readonly report: CanaryReport } | null {
+    const { swap } = this.#options.state()
+    const kept = swap?.canary === undefined || swap.canary === null ? null : keptCanary(this.#file, swap.release, swap.canary.salt)
+    if (swap === null || kept === null) return null
+    const { canary } = Canary.resume(kept.journal, nowMs())
+    const shadow = shadowing(this.#options.config(swap.release) ?? canaryConfigDefault, kept, swap.wish, nowMs())
+    return { release: swap.release, report: reportOf({ canary, slowMs: kept.slowMs, latencyNote: kept.latencyNote, dropped: 0, shadow }) }
+  }
+
   /** `known`: the figures, where the caller has asked for them already. */
   async status(known?: Figures | null): Promise<CanaryStatus | null> {
     const figures = this.#judged === null ? null : known === undefined ? await this.#options.figures() : known
     const judged = this.#judged
     if (judged === null) return null
     const state = this.#options.state()
-    const { releaseFigures } = this.#options
     const stable = state.confirmed ?? ''
     const report = reportOf(judged)
     const units = report.verdict.numbers.phase.units
-    const arm = (release: string, users: number) => armStatus(release, findRelease(state, release)?.name ?? null, users, releaseFigures(figures, release), releaseFigures(judged.before, release))
-    return { release: judged.release, name: findRelease(state, judged.release)?.name ?? null, ...report, arms: { canary: arm(judged.release, units.canary), stable: arm(stable, units.stable) } }
+    const arm = (which: Arm, release: string) => armStatus(release, findRelease(state, release)?.name ?? null, units[which], this.#options.releaseFigures(figures, release), judged.before[which])
+    return { release: judged.release, name: findRelease(state, judged.release)?.name ?? null, ...report, arms: { canary: arm('canary', judged.release), stable: arm('stable', stable) } }
   }
 
   /** What the table says of a canary beside its target; the release's numbers are turned into keys by the link. */
@@ -235,7 +245,7 @@ export class CanaryWatch {
     switch (effect.type) {
       case 'share':
         this.#keep(true)
-        this.#options.dispatch({ type: 'canary-share', release, share: effect.share, phase: effect.phase, why: this.#line(judged) })
+        this.#options.dispatch({ type: 'canary-share', release, share: effect.share, phase: effect.phase, why: `${goesOn(effect.inconclusive)}${this.#line(judged)}` })
         break
       case 'promote':
         this.#options.dispatch({ type: 'canary-promote', release, why: describeReason(effect.type, effect.reason, verdict) })
@@ -265,9 +275,9 @@ export class CanaryWatch {
     const judged = this.#judged
     if (judged === null || (!now && performance.now() - this.#keptAt < keepMs)) return
     this.#keptAt = performance.now()
-    const { release, salt, slowMs, latencyNote, canary, shadow } = judged
+    const { release, salt, slowMs, latencyNote, before, canary, shadow } = judged
     try {
-      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, journal: canary.journal(), shadow: shadow === null ? null : { untilMs: shadow.untilMs, tally: shadow.tally.journal() } })
+      keepCanary(this.#file, { schema: 1, release, salt, slowMs, latencyNote, before, journal: canary.journal(), shadow: shadow === null ? null : { untilMs: shadow.untilMs, tally: shadow.tally.journal() } })
     } catch (error) {
       this.#options.log.error('canary.not-kept', { error: (error as GracerError).message })
     }
@@ -279,6 +289,10 @@ export class CanaryWatch {
     this.#judged = null
     this.#beginning = null
   }
+}
+
+function goesOn(inconclusive: string | undefined): string {
+  return inconclusive === undefined ? '' : `${inconclusive}; goes on all the same, because onInconclusive is "promote": `
 }
 
 /** Only at its begin: once it has had visitors, copies say nothing more. */
@@ -296,25 +310,7 @@ function shadowLeft(untilMs: number): string {
   return `${formatDuration(Math.max(0, Math.ceil((untilMs - nowMs()) / 1_000)) * 1_000)} of copies`
 }
 
-function optionsOf(config: CanaryConfig, wish: CanaryWish | undefined, slowMs: number | null): CanaryOptions {
-  const { alpha, tolerance, withinRatio, withinShare, onInconclusive, perAddress } = config
-  const metrics: Metric[] = config.metrics.includes('errors') ? [errorsMetric] : []
-  if (slowMs !== null) metrics.push({ ...latencyMetric, warmUpMs: config.latency.warmUpMs })
-  // With latency alone asked for and no limit for it, errors are better than nothing.
-  if (metrics.length === 0) metrics.push(errorsMetric)
-  return { ...canaryDefaults, alpha, tolerance, withinRatio, withinShare, metrics, onInconclusive, steps: stepsOf(config, wish), limits: { ...canaryDefaults.limits, perAddress } }
-}
-
-/** A command that names a percentage begins with that, and goes on with those of the config's steps that are above it. */
-function stepsOf(config: CanaryConfig, wish: CanaryWish | undefined): readonly Step[] {
-  if (typeof wish === 'number' && wish > 0) {
-    const same = config.steps.find((step) => step.share === wish)
-    return [same ?? stepAt(wish, config), ...config.steps.filter((step) => step.share > wish)]
-  }
-  return config.steps.length > 0 ? config.steps : [stepAt(firstShare, config)]
-}
-
-function reportOf(judged: Judged): CanaryReport {
+function reportOf(judged: Pick<Judged, 'canary' | 'slowMs' | 'latencyNote' | 'dropped' | 'shadow'>): CanaryReport {
   const { canary, latencyNote, slowMs, shadow } = judged
   const { step, steps, mode, elapsedMs } = canary.steps
   const verdict = canary.verdict()

@@ -133,6 +133,10 @@ export class ServiceRunner {
       this.#settled = resolve
     })
     this.teller.resume(link.masterIsNew)
+    // Where the canary ends here, its receipt is to say what had been seen of it.
+    const left = this.canary.left()
+    const record = left === null ? undefined : findRelease(this.#state, left.release)
+    if (left !== null && record !== undefined) record.canary = left.report
     const effects = recover(this.#state, { committed: link.committed(), committedNumber: link.tableNumber, running: link.running(), hooks, masterIsNew: link.masterIsNew, awaitsFirst: true })
     this.#awaitsFirst = this.#state.resting
     this.#write()

@@ -166,6 +166,7 @@ export class SwapRecord {
   receipt(service: string, outcome: OutcomeName, reason: string | null, after: Tally, canary?: CanaryReport): Receipt {
     const { before } = this
     const outageMs = this.#outage()
+    const canaryAt = this.#reached.get('canary')
     // The phases before the boot are not in every swap: each lasts until the next one that is.
     const early: readonly Phase[] = ['queued', 'preparing', 'releasing', 'emptying', 'booting']
     const upToNext = (from: Phase): number | null => {
@@ -181,7 +182,8 @@ export class SwapRecord {
       schema: 1, service, release: this.release, name: this.name, previous: this.#previousLabel, outcome, reason, startedAt: this.#startedAt,
       phasesMs: {
         takeIn: upToNext('queued'), prepare: upToNext('preparing'), release: upToNext('releasing'), emptying: upToNext('emptying'), boot: between('booting', 'checking'), health: between('checking', this.#reached.has('canary') ? 'canary' : 'flipping'),
-        ...(this.#reached.has('canary') ? { canary: between('canary', 'flipping') } : {}),
+        // Where it was taken back, the outcome is its end.
+        ...(canaryAt === undefined ? {} : { canary: between('canary', 'flipping') ?? tenths(performance.now() - this.#begun - canaryAt) }),
         flip: between('flipping', 'flipped'), drain: between('flipped', 'drained'), bake: between('flipped', 'confirmed'), stop: this.stopMs,
       },
       inFlightAtFlip: this.#inFlightAtFlip ?? 0,

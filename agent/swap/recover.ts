@@ -133,7 +133,7 @@ function recoverSwap(state: ServiceState, world: World, effects: SwapEffect[]): 
     const cutOff = world.masterIsNew && swap.step === 'releasing'
     const why = cutOff ? `gracer ended while its release hook ran, so nobody knows whether that has done its work` : world.masterIsNew ? 'gracer ended before its flip' : `gracer's agent ended ${swap.attempts} times during this swap`
     state.swap = null
-    record.outcome = { name: cutOff ? 'failed' : 'aborted', reason: why, failure: failureAt(cutOff ? 'hook' : 'boot', why) }
+    record.outcome = { name: cutOff ? 'failed' : 'aborted', reason: why, failure: failureAt(cutOff ? 'hook' : hadCanary(swap) ? 'canary' : 'boot', why) }
     endHooksOf(state, record.id, effects)
     if (record.dropKey !== null) {
       // A migration is not run twice by itself: a person looks, and names the build.

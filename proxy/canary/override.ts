@@ -8,6 +8,8 @@ export const overrideName = 'gracer-release'
 
 const purpose = 'override'
 const signed = /^(.{1,64})\.(\d{1,11})\.([A-Za-z0-9_-]{22})$/
+/** Looks like one, cut short or with something added: a slip in copying must not send a tester to the other release unsaid. */
+const meantAsSigned = /\.\d{9,11}\.[^.]*$/
 
 /** What testers send: `canary`, `stable` or a release, until when (seconds since 1970), and the signature of both. */
 export function signOverride(secret: string, wish: string, untilSeconds: number): string {
@@ -22,6 +24,7 @@ export type Override =
   | { readonly kind: 'bad'; readonly reason: string }
 
 const none: Override = Object.freeze({ kind: 'none' })
+const notValid: Override = Object.freeze({ kind: 'bad', reason: `The signature in ${overrideName} is not valid.` })
 
 /** Reads an override. A header wins over a cookie; a stale cookie must lock nobody out, so it counts as none. */
 export function readOverride(canary: CanaryRoute, header: string | null, cookie: string | null, address: string, nowSeconds: number): Override {
@@ -33,9 +36,12 @@ export function readOverride(canary: CanaryRoute, header: string | null, cookie:
 
 function judge(canary: CanaryRoute, text: string, address: string, nowSeconds: number): Override {
   const parts = signed.exec(text)
-  if (parts === null) return isAllowed(canary.allow, address) ? named(canary, text) : none
+  if (parts === null) {
+    const unsigned = isAllowed(canary.allow, address) ? named(canary, text) : none
+    return unsigned.kind === 'none' && meantAsSigned.test(text) ? notValid : unsigned
+  }
   const [, wish = '', until = '', signature = ''] = parts
-  if (!isSigned(canary.secret, purpose, `${wish}.${until}`, signature)) return { kind: 'bad', reason: `The signature in ${overrideName} is not valid.` }
+  if (!isSigned(canary.secret, purpose, `${wish}.${until}`, signature)) return notValid
   if (Number(until) < nowSeconds) return { kind: 'bad', reason: `The signature in ${overrideName} is over.` }
   return named(canary, wish)
 }

@@ -155,7 +155,7 @@ describe('an agent that finds a canary', () => {
   it('lets it fall under a new master, and drains it before it is stopped', () => {
     const { state, effects } = found(true)
     expect(state.swap).toBeNull()
-    expect(state.releases[1]?.outcome?.name).toBe('aborted')
+    expect(state.releases[1]?.outcome).toMatchObject({ name: 'aborted', failure: { stage: 'canary' } })
     expect(dos(effects)).toContain('drain')
     expect(dos(effects)).not.toContain('stop')
   })

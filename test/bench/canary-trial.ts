@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Outcome, Status } from '../../agent/control/shapes.ts'
+import type { CanaryAnswer, Outcome, Status } from '../../agent/control/shapes.ts'
 import { logEvidence } from '../../agent/canary/e-process.ts'
 import { until } from '../support/deadline.ts'
 import { GracerProcess } from '../support/gracer-process.ts'
@@ -107,7 +107,10 @@ export async function canaryTrial(options: TrialOptions): Promise<TrialResult> {
       await until('the canary to begin', async () => (await gracer.status()).services[0]?.releases.some((one) => one.state === 'canary'), 20_000)
       await options.during(gracer, users)
     }
-    const { code, outcome } = await withDeadline(swapped, options.deadlineMs ?? 90_000)
+    const deadlineMs = options.deadlineMs ?? 90_000
+    const ended = await within(swapped, deadlineMs)
+    if (ended === null) throw new TrialNotOver(deadlineMs, await soFar(gracer))
+    const { code, outcome } = ended
     const settled = users.asked.length
     await until('some more requests', () => users.asked.length >= settled + Math.min(50, options.rate * 2), 15_000)
     const status = await gracer.status()
@@ -159,10 +162,26 @@ function round(ms: number): number {
   return Math.round(ms * 10) / 10
 }
 
-async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
+/** The canary was neither taken back nor promoted in the time that a trial has. */
+export class TrialNotOver extends Error {
+  constructor(deadlineMs: number, told: string) {
+    super(`the canary was not over after ${deadlineMs / 1_000} s: ${told}`)
+  }
+}
+
+/** What gracer says of a canary that is not over. */
+async function soFar(gracer: GracerProcess): Promise<string> {
+  const { canary } = JSON.parse(await gracer.control('GET', '/v1/services/default/canary')) as CanaryAnswer
+  return canary === null ? 'there is none any more' : `${canary.mode} at ${canary.share * 100}%, ${canary.text}`
+}
+
+/** null: it took longer. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the canary was not over after ${ms} ms`)), ms)
+  // Once the trial is given up its gracer ends under the command.
+  promise.catch(() => {})
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), ms)
   })
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }

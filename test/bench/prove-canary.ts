@@ -1,14 +1,30 @@
 import { cpus, loadavg } from 'node:os'
 import type { AppBehaviour, TrialOptions, TrialResult } from './canary-trial.ts'
-import { canaryTrial } from './canary-trial.ts'
+import { canaryTrial, TrialNotOver } from './canary-trial.ts'
 
 // npm run prove -- canary [fail|slow|crash|healthy|climb|trickle|gap]…: each at full size, with real sockets. Without a name: all.
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 let failures = 0
 
-/** Tells the numbers of a trial, and what of them is not as it must be. */
-function tell(name: string, result: TrialResult, wrong: Record<string, boolean>): void {
+/** null: it was not over in time, and that is told. */
+async function trial(name: string, options: TrialOptions): Promise<TrialResult | null> {
+  try {
+    return await canaryTrial(options)
+  } catch (error) {
+    if (!(error instanceof TrialNotOver)) throw error
+    failures += 1
+    say(name)
+    say(`    WRONG: ${error.message}`)
+    return null
+  }
+}
+
+/** One trial with its numbers, and what of them is not as it must be. */
+async function prove(name: string, options: TrialOptions, wrongOf: (result: TrialResult) => Record<string, boolean>): Promise<TrialResult | null> {
+  const result = await trial(name, options)
+  if (result === null) return null
+  const wrong = wrongOf(result)
   const { outcome, status, users, requests, canaryUsers, canaryRequests, canaryMs, harmed, failed, lastRoutedMs } = result
   const bad = Object.entries({ 'a request without a complete reply': failed > 0, 'lost requests': status.lost > 0, violations: status.violations > 0, ...wrong }).filter(([, is]) => is).map(([what]) => what)
   failures += bad.length
@@ -16,10 +32,10 @@ function tell(name: string, result: TrialResult, wrong: Record<string, boolean>)
     + `${harmed} harmed, ${failed} without a reply, lost ${status.lost}, violations ${status.violations}${lastRoutedMs === null ? '' : `; last request routed there ${lastRoutedMs} ms after the deciding reply`}`)
   say(`    ${outcome.message}`)
   for (const what of bad) say(`    WRONG: ${what}`)
+  return result
 }
 
-const failing = (fail: number, steps: readonly string[], more: Partial<TrialOptions> = {}): Promise<TrialResult> =>
-  canaryTrial({ canary: { fail }, users: 1_000, rate: 400, workers: 2, config: { steps }, ...more })
+const failing = (fail: number, steps: readonly string[]): TrialOptions => ({ canary: { fail }, users: 1_000, rate: 400, workers: 2, config: { steps } })
 const takenBack = (result: TrialResult): Record<string, boolean> => ({ 'not taken back': result.outcome.outcome !== 'failed' || result.exitCode !== 1 })
 
 /** A canary slower by half; each user asks so often a second. */
@@ -28,20 +44,19 @@ async function slower(requestsPerUser: number): Promise<void> {
   const stable: AppBehaviour = { delayMs: 160 }
   // 50 requests a user in about the time of the step; one, by having so many users that none comes twice.
   const users = requestsPerUser === 1 ? 4_000 : 240
-  const result = await canaryTrial({ stable, canary: { delayMs: 240 }, users, rate: 150, before: 400, config: { steps: ['25% 90s'], latency: { warmUp: '0s' } } })
-  tell(`slower by half, ${requestsPerUser === 1 ? 'one request a user' : 'few users with many requests each'}`, result, takenBack(result))
+  const name = `slower by half, ${requestsPerUser === 1 ? 'one request a user' : 'few users with many requests each'}`
+  await prove(name, { stable, canary: { delayMs: 240 }, users, rate: 150, before: 400, config: { steps: ['25% 90s'], latency: { warmUp: '0s' } } }, takenBack)
 }
 
 const proofs: Readonly<Record<string, () => Promise<void>>> = {
   async fail() {
     for (const [fail, name] of [[1, 'all'], [0.1, '10%'], [0.02, '2%']] as const) {
-      const result = await failing(fail, ['5% 90s'])
-      tell(`fails ${name} of its requests, at 5%`, result, takenBack(result))
+      await prove(`fails ${name} of its requests, at 5%`, failing(fail, ['5% 90s']), takenBack)
     }
   },
   async gap() {
     const gaps: number[] = []
-    for (let run = 0; run < 8; run += 1) gaps.push((await failing(1, ['25% 60s'])).lastRoutedMs ?? Infinity)
+    for (let run = 0; run < 8; run += 1) gaps.push((await trial(`fails all, run ${run + 1}`, failing(1, ['25% 60s'])))?.lastRoutedMs ?? Infinity)
     gaps.sort((a, b) => a - b)
     const longest = gaps.at(-1) as number
     const load = (loadavg()[0] as number).toFixed(1)
@@ -55,27 +70,26 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
     await slower(50)
   },
   async crash() {
-    const result = await canaryTrial({ canary: { crashAfter: 30 }, users: 1_000, rate: 400, workers: 2, config: { steps: ['5% 60s'] } })
-    tell('crashes at its 31st request', result, takenBack(result))
+    await prove('crashes at its 31st request', { canary: { crashAfter: 30 }, users: 1_000, rate: 400, workers: 2, config: { steps: ['5% 60s'] } }, takenBack)
   },
   async healthy() {
-    const result = await canaryTrial({ canary: { fail: 0.01 }, stable: { fail: 0.01 }, users: 1_000, rate: 300, workers: 2, before: 400, config: { steps: ['5% 10s', '25% 10s'], latency: { warmUp: '0s' }, onInconclusive: 'promote', maxTime: '15s' } })
-    tell('is as good as the old one (both fail 1%)', result, { 'not promoted': result.outcome.outcome !== 'confirmed' })
+    const config = { steps: ['5% 10s', '25% 10s'], latency: { warmUp: '0s' }, onInconclusive: 'promote', maxTime: '15s' }
+    await prove('is as good as the old one (both fail 1%)', { canary: { fail: 0.01 }, stable: { fail: 0.01 }, users: 1_000, rate: 300, workers: 2, before: 400, config },
+      ({ outcome }) => ({ 'not promoted': outcome.outcome !== 'confirmed' }))
   },
   async climb() {
     for (const by of ['header', 'cookie'] as const) {
-      const result = await canaryTrial({
-        canary: {}, users: 1_000, rate: 400, workers: 3, by, config: { steps: ['1% 3s', '5% 3s', '25% 3s', '50% 3s'], minUnits: 0, withinShare: '100%' },
-      })
-      tell(`1,000 users by ${by} over 1, 5, 25, 50 and 100%, three workers`, result, { 'users who were sent back': result.sentBack > 0, 'not promoted': result.outcome.outcome !== 'confirmed' })
-      say(`    ${result.asked.length} requests in all; users sent back: ${result.sentBack}`)
+      const config = { steps: ['1% 3s', '5% 3s', '25% 3s', '50% 3s'], minUnits: 0, withinShare: '100%' }
+      const result = await prove(`1,000 users by ${by} over 1, 5, 25, 50 and 100%, three workers`, { canary: {}, users: 1_000, rate: 400, workers: 3, by, config },
+        ({ sentBack, outcome }) => ({ 'users who were sent back': sentBack > 0, 'not promoted': outcome.outcome !== 'confirmed' }))
+      if (result !== null) say(`    ${result.asked.length} requests in all; users sent back: ${result.sentBack}`)
     }
   },
   async trickle() {
     for (const onInconclusive of ['promote', 'abort'] as const) {
-      const result = await canaryTrial({ canary: {}, users: 30, rate: 1, before: 3, config: { steps: ['20% 5s-20s'], onInconclusive } })
-      tell(`one request a second, onInconclusive ${onInconclusive}`, result, { 'not as it says': result.outcome.outcome !== (onInconclusive === 'promote' ? 'confirmed' : 'failed') })
-      say(`    ${result.outcome.receipt?.canary?.text ?? 'no report'}`)
+      const result = await prove(`one request a second, onInconclusive ${onInconclusive}`, { canary: {}, users: 30, rate: 1, before: 3, config: { steps: ['20% 5s-20s'], onInconclusive } },
+        ({ outcome }) => ({ 'not as it says': outcome.outcome !== (onInconclusive === 'promote' ? 'confirmed' : 'failed') }))
+      if (result !== null) say(`    ${result.outcome.receipt?.canary?.text ?? 'no report'}`)
     }
   },
 }

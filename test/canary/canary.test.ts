@@ -50,6 +50,12 @@ describe('a canary', () => {
     ])
   })
 
+  it('says what could not be excluded when a step is passed all the same', () => {
+    const canary = begin({ metrics: [errorsMetric], onInconclusive: 'promote', steps: parseSteps(['5% 1m-2m 10 users', '25% 1m']) })
+    canary.take(users(canary, 0, 300, () => []), 1)
+    expect(canary.look(120_000)).toEqual({ type: 'share', share: 0.25, phase: 2, inconclusive: expect.stringMatching(/^inconclusive: 9 canary users, cannot exclude any number/) as string })
+  })
+
   it('without any error is promoted once it has had enough users for a small share of them affected to be excluded', () => {
     const canary = begin({ metrics: [errorsMetric], steps: parseSteps(['25% 0s']) })
     canary.take(users(canary, 0, 1_000, () => []), 1)
@@ -100,11 +106,14 @@ describe('a canary', () => {
     expect(again.verdict().numbers.metrics[1]?.counted).toEqual({ canary: 1, stable: 0 })
   })
 
-  it('that is journaled when it is over stays over', () => {
+  it('that is journaled when it is over stays over, and its end is carried out by the next agent', () => {
+    const promoted = begin()
+    promoted.order({ type: 'promote' })
+    expect(Canary.resume(promoted.journal(), 0).effect).toEqual({ type: 'promote', reason: { kind: 'operator' } })
     const canary = begin()
     canary.fault('exit 1')
     const { canary: again, effect } = Canary.resume(canary.journal(), 0)
-    expect([effect, again.over]).toEqual([null, true])
+    expect([effect, again.over]).toEqual([{ type: 'abort', reason: { kind: 'fault', what: 'exit 1' } }, true])
     expect(() => again.order({ type: 'promote' })).toThrow('aborted already')
   })
 })

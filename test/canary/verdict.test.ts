@@ -48,6 +48,7 @@ describe('the verdict', () => {
     const metrics = [latencyMetric]
     expect(verdict(evidence(metrics, 0.6), settings(metrics)).kind).toBe('within')
     expect(verdict(evidence(metrics, 0.5), settings(metrics)).kind).toBe('open')
+    expect(verdictText(verdict(evidence(metrics, 0.6), settings(metrics)))).toBe('as good as asked for: 0 canary users, latency is not compared at this share')
   })
 
   it('says which metric is open, and how much evidence there is against its limit', () => {

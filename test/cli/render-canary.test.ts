@@ -33,9 +33,15 @@ it('shows both releases side by side, the evidence against its limit, and what t
   expect(text).toMatch(/CANARY {2}STABLE\n/)
   expect(text).toMatch(/error rate +10\.0% +-\n/)
   expect(text).toMatch(/p99 +12 ms +-\n/)
-  expect(text).toMatch(/errors +evidence [\d.]+ of 100 needed to take it back, from 1 users? affected on the canary and 0 on stable; it cannot exclude/)
+  expect(text).toMatch(/errors +evidence [\d.]+ of 100 needed to take it back, from 1 user affected on the canary, 0 on stable; it cannot exclude/)
   expect(text).toMatch(/waits for +2m of its shortest time; /)
   expect(text).not.toContain('evidence full')
+})
+
+it('tells of a pause how long the step had run, which stands still', () => {
+  const { canary, ...rest } = answer()
+  if (canary === null) throw new Error('there is one')
+  expect(canaryText({ ...rest, canary: { ...canary, mode: 'paused', elapsedMs: 0 } }, plain)).toMatch(/step 1 of 2, paused after 0 ms\n/)
 })
 
 it('says that there is none', () => {

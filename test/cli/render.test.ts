@@ -133,6 +133,13 @@ it('shows one line a phase without a terminal, however often its numbers change'
   expect(target.text).not.toContain('\u001b')
 })
 
+it('tells each step of a canary without a terminal', () => {
+  const target = screen(false)
+  const display = displayOn(target, plain)
+  for (const detail of [null, '5% of the visitors', '5% of the visitors', '25% of the visitors']) display.phase(progress('canary', { detail }))
+  expect(target.text.match(/\d+% of the visitors/g)).toEqual(['5% of the visitors', '25% of the visitors'])
+})
+
 it('draws the phase under way over itself on a terminal, and leaves finished ones standing', () => {
   const target = screen(true)
   const display = displayOn(target, plain)

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { canaryConfigDefault, type CanaryConfig } from '../../agent/config/canary.ts'
+import { canaryConfigDefault, stepAt, type CanaryConfig } from '../../agent/config/canary.ts'
 import { describeConfig } from '../../agent/config/describe.ts'
 import { loadConfig } from '../../agent/config/load.ts'
 import { problemsOf } from '../../agent/config/problems.ts'
@@ -39,6 +39,12 @@ describe('the config of a canary', () => {
       { share: 0.05, minMs: 120_000, maxMs: 1_800_000, minUnits: 7 },
       { share: 0.25, minMs: 300_000, maxMs: 600_000, minUnits: 200 },
     ])
+  })
+
+  it('holds the longest time for the step of a command too', () => {
+    expect(stepAt(0.07, canaryOf({ maxTime: '15m' }) as CanaryConfig)).toMatchObject({ minMs: 300_000, maxMs: 900_000 })
+    expect(stepAt(0.07, canaryOf({ maxTime: '1m' }) as CanaryConfig).maxMs).toBe(300_000)
+    expect(stepAt(0.07, canaryConfigDefault).maxMs).toBe(3_000_000)
   })
 
   it('reads the key of a visitor', () => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CanaryAnswer, CanaryToken, Explanation, Receipt } from '../../agent/control/shapes.ts'
-import { canaryTrial, startStable, writeApp } from '../bench/canary-trial.ts'
+import { canaryTrial, startStable, TrialNotOver, writeApp } from '../bench/canary-trial.ts'
 import { CanaryUsers, sentBack } from '../bench/canary-users.ts'
 import { join } from 'node:path'
 import { until } from '../support/deadline.ts'
@@ -42,6 +42,7 @@ describe('a canary under load', () => {
     expect(result.outcome).toMatchObject({ outcome: 'failed', live: 'v1', failure: { stage: 'canary' } })
     expect(result.outcome.message).toMatch(/^it is worse in errors: evidence .* of 100; \d+ users affected on the canary, 0 on stable$/)
     expect(result.outcome.receipt?.canary?.verdict.kind).toBe('abort')
+    expect(result.outcome.receipt?.phasesMs.canary).toBeGreaterThan(0)
     expect(result.failed).toBe(0)
     expect(result.status).toMatchObject({ lost: 0, violations: 0 })
     // Three are enough evidence at 10%; those that were under way by then are the rest.
@@ -97,6 +98,12 @@ describe('a canary under load', () => {
     expect((held as CanaryAnswer | null)?.canary?.text).toMatch(/^inconclusive: /)
     expect(aborted.outcome).toMatchObject({ outcome: 'aborted', live: 'v1' })
   })
+
+  it('that is not over in the time of a trial is said to be that, and how it stands', { timeout: 60_000 }, async () => {
+    const trial = canaryTrial({ canary: {}, users: 10, rate: 50, before: 5, config: { steps: ['5% 1h'] }, deadlineMs: 2_500 })
+    await expect(trial).rejects.toThrow(TrialNotOver)
+    await expect(trial).rejects.toThrow(/^the canary was not over after 2.5 s: running at 5%, inconclusive: /)
+  })
 })
 
 describe('the verbs of a canary', () => {
@@ -106,6 +113,7 @@ describe('the verbs of a canary', () => {
     expect((await canaryNow(gracer)).canary).toMatchObject({ release: 'v2', mode: 'running', share: 0.1, step: { at: 1, of: 2 } })
     const busy = await gracer.swap(build(gracer, 'r2'))
     expect([busy.code, busy.outcome.message]).toEqual([4, 'v2 is a canary at 10%; one swap at a time'])
+    expect((await gracer.cli('canary', 'set', '7')).stderr).toContain('v2 gets 7% of the visitors')
     expect((await gracer.cli('canary', 'set', '30')).code).toBe(0)
     await until('30% in the table', async () => (await canaryNow(gracer)).canary?.share === 0.3)
     expect((await canaryNow(gracer)).canary?.mode).toBe('paused')
@@ -176,11 +184,13 @@ describe('kill -9 during a canary', () => {
     users.start()
     await until('visitors on both', () => new Set(users.asked.map((one) => one.release)).size === 2)
     const { agent } = await gracer.status()
+    const counted = (await canaryNow(gracer)).canary?.arms.stable.requests ?? 0
     signal(agent.pid, 'SIGKILL')
     await until('another agent with the canary', async () => {
       const answer = await canaryNow(gracer).catch(() => null)
       return answer?.canary?.share === 0.4 && (await gracer.status()).agent.pid !== agent.pid
     }, 20_000)
+    expect((await canaryNow(gracer)).canary?.arms.stable.requests).toBeGreaterThanOrEqual(counted)
     const before = users.asked.length
     await until('visitors on both again', () => new Set(users.asked.slice(before).map((one) => one.release)).size === 2)
     signal(pidsOf(gracer, 'worker')[0] ?? 0, 'SIGKILL')
@@ -212,6 +222,6 @@ describe('kill -9 during a canary', () => {
       return service?.live === 'v1' && service.canary === null && service.releases.every((one) => one.pid === null || one.id === 'v1')
     }, 20_000)
     const { receipts } = JSON.parse(await gracer.control('GET', '/v1/history')) as { receipts: Receipt[] }
-    expect(receipts.find((one) => one.release === 'v2')).toMatchObject({ outcome: 'aborted', reason: 'gracer ended before its flip' })
+    expect(receipts.find((one) => one.release === 'v2')).toMatchObject({ outcome: 'aborted', reason: 'gracer ended before its flip', canary: { share: 0.5, verdict: { kind: 'open' } } })
   })
 })

@@ -99,6 +99,7 @@ describe('a tester\'s override', () => {
   it('is refused where a header claims a signature that is false or over', () => {
     const signed = signOverride(secret, 'canary', soon)
     expect(ask(route(), ['gracer-release', signed.replace('canary', 'stable')])).toEqual({ refused: 'The signature in gracer-release is not valid.' })
+    for (const slip of [signed.slice(0, -1), `${signed}x`, signed.slice(0, -22)]) expect(ask(route({ allow: ['10.0.0.0/8'] }), ['gracer-release', slip]), slip).toHaveProperty('refused')
     expect(ask(route(), ['gracer-release', signOverride('b'.repeat(64), 'canary', soon)])).toHaveProperty('refused')
     expect(ask(route(), ['gracer-release', signOverride(secret, 'canary', 1)])).toEqual({ refused: 'The signature in gracer-release is over.' })
     // A cookie that is over must lock nobody out.
