@@ -59,8 +59,9 @@ describe('a canary under load', () => {
   })
 
   it('that is slower by half is taken back for that alone', { timeout: 90_000 }, async () => {
+    // Long enough that what a busy machine adds is little beside it: of 40 and 60 ms it can make one.
     const result = await canaryTrial({
-      stable: { delayMs: 40 }, canary: { delayMs: 60 }, users: 300, rate: 120, before: 260, config: { steps: ['50% 60s'], latency: { warmUp: '0s' }, alpha: 0.05 },
+      stable: { delayMs: 160 }, canary: { delayMs: 240 }, users: 300, rate: 120, before: 260, config: { steps: ['50% 60s'], latency: { warmUp: '0s' }, alpha: 0.05 }, deadlineMs: 70_000,
     })
     expect(result.outcome.message).toContain('worse in latency')
     expect(result.failed).toBe(0)
@@ -182,7 +183,7 @@ describe('kill -9 during a canary', () => {
     await gracer.cli('canary', 'set', '40')
     const users = new CanaryUsers({ port: gracer.port, users: 60, rate: 150 })
     users.start()
-    await until('visitors on both', () => new Set(users.asked.map((one) => one.release)).size === 2)
+    await until('visitors on both', () => users.asked.length > 200 && new Set(users.asked.map((one) => one.release)).size === 2)
     const { agent } = await gracer.status()
     const counted = (await canaryNow(gracer)).canary?.arms.stable.requests ?? 0
     signal(agent.pid, 'SIGKILL')
