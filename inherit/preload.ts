@@ -5,6 +5,10 @@
 if (process.env['LISTEN_PID'] === String(process.pid)) {
   const { turnListen } = await import('./turn-listen.ts')
   turnListen()
+  if (process.env['GRACER_SPARE'] !== undefined) {
+    const { holdUntilTold } = await import('./spare.ts')
+    await holdUntilTold()
+  }
 }
 
 export {}

@@ -1,6 +1,7 @@
 import { childEnvironment } from '../../inherit/child-environment.ts'
 import { freePort, listenEphemeral } from '../../inherit/ephemeral-socket.ts'
 import { spawnWithSockets, type HandedDown } from '../../inherit/hand-down.ts'
+import { spareVariable } from '../../inherit/spare.ts'
 import { numberOfKey } from '../../proxy/release-key.ts'
 import { devService, type AppId } from './cycle.ts'
 import { Group } from './group.ts'
@@ -17,6 +18,8 @@ export interface AppStart {
   readonly env: ReadonlyMap<string, string>
   readonly socket: 'inherit' | 'port'
   readonly output: (stream: 'stdout' | 'stderr', chunk: Buffer) => void
+  /** A Node program with the preload: started, and not run before run() is called. */
+  readonly spare?: boolean
 }
 
 export interface AppExit {
@@ -31,7 +34,8 @@ export class App {
   readonly socket: 'inherit' | 'port'
   readonly group: Group
   readonly tail = new OutputTail()
-  readonly spawnedAt: number
+  /** performance.now() of its start; of a spare, of its run(). */
+  begunAt: number
   /** It has said READY: it listens on the socket that it was given. */
   readonly ready: Promise<void>
   /** Its exit, when its last words have been read. */
@@ -40,12 +44,14 @@ export class App {
   over = false
   /** An end of it is expected. */
   ending = false
+  readonly #handed: HandedDown
 
-  constructor(start: AppStart, handed: HandedDown, port: number, spawnedAt: number) {
+  constructor(start: AppStart, handed: HandedDown, port: number, begunAt: number) {
     this.id = start.id
     this.port = port
     this.socket = start.socket
-    this.spawnedAt = spawnedAt
+    this.begunAt = begunAt
+    this.#handed = handed
     const { child } = handed
     this.group = new Group(child, { release: start.id, port })
     this.ready = new Promise((resolve) => handed.events.on('notify', (key, value) => { if (key === 'READY' && value === '1') resolve() }))
@@ -82,6 +88,12 @@ export class App {
     return this.group.pid
   }
 
+  /** Lets a spare run its program. */
+  run(): void {
+    this.begunAt = performance.now()
+    this.#handed.say('GO', '1')
+  }
+
   end(graceMs: number): void {
     this.ending = true
     this.group.end(graceMs)
@@ -100,10 +112,10 @@ function withoutGuess(chunk: Buffer): Buffer {
 }
 
 function spawn(start: AppStart, fd: number | null, port: number): App {
-  const spawnedAt = performance.now()
-  const env = childEnvironment(process.env, { ...Object.fromEntries(start.env), PORT: String(port), HOST: loopback, GRACER_SERVICE: devService, GRACER_RELEASE: numberOfKey(start.id) })
+  const begunAt = performance.now()
+  const env = childEnvironment(process.env, { ...Object.fromEntries(start.env), PORT: String(port), HOST: loopback, GRACER_SERVICE: devService, GRACER_RELEASE: numberOfKey(start.id), ...(start.spare === true ? { [spareVariable]: '1' } : {}) })
   const handed = spawnWithSockets({
     command: start.command, cwd: start.cwd, env, sockets: fd === null ? [] : [{ name: devService, fd }], stdout: 'pipe', stderr: 'pipe',
   })
-  return new App(start, handed, port, spawnedAt)
+  return new App(start, handed, port, begunAt)
 }

@@ -2,8 +2,8 @@ import { freePort } from '../../inherit/ephemeral-socket.ts'
 import { GracerError } from '../../inherit/gracer-error.ts'
 import { extraPorts } from '../boot/extra-ports.ts'
 import { portsOf } from '../health/port-owner.ts'
-import { App } from './app.ts'
-import { firstApp, type AppId, type CycleEvent, type CycleState } from './cycle.ts'
+import { App, type AppStart } from './app.ts'
+import { firstApp, nextApp, type AppId, type CycleEvent, type CycleState } from './cycle.ts'
 import { bootExit, crashed, describeFailure } from './failure.ts'
 import type { FirstBoot } from './first-boot.ts'
 import type { InspectorRelay } from './inspector.ts'
@@ -11,6 +11,7 @@ import type { DevOptions } from './options.ts'
 import { planDev, unheededKeys, withInspector, type DevPlan } from './plan.ts'
 import { awaitReady } from './readiness.ts'
 import type { Round } from './round.ts'
+import { Spare } from './spare.ts'
 import type { DevVoice } from './voice.ts'
 
 /** A half-booted app has this long after SIGTERM. */
@@ -45,6 +46,7 @@ export class Boots {
   /** The numbers of "ports" that each app was given. */
   readonly #extraPorts = new Map<AppId, readonly number[]>()
   #early: App | null
+  readonly #spare = new Spare()
   readonly #firstPlan: DevPlan
   #plan: DevPlan
   /** Told already. */
@@ -107,9 +109,10 @@ export class Boots {
     booting.process.end(dropMs)
   }
 
-  /** Everything ends: what is being started just now ends as soon as it is there. */
-  abort(): void {
+  /** Everything ends: what is being started just now ends as soon as it is there. Resolves when no spare runs. */
+  abort(): Promise<void> {
     this.#booting?.abort.abort()
+    return this.#spare.close()
   }
 
   async #start(booting: Booting): Promise<void> {
@@ -129,10 +132,11 @@ export class Boots {
     this.#extraPorts.set(id, numbers)
     const early = this.#early
     this.#early = null
-    const app = early ?? await App.start({
+    const start: AppStart = {
       id, cwd: options.cwd, command: inspected ?? plan.command, env, socket: plan.socket,
       output: (stream, chunk) => voice.output(stream, chunk),
-    })
+    }
+    const app = early ?? this.#spare.take(start) ?? await App.start(start)
     booting.process = app
     this.#know(app)
     if (abort.signal.aborted) {
@@ -144,6 +148,8 @@ export class Boots {
       relay?.moveTo(inspectPort)
     }
     await this.#awaitListening(app, plan, [...(inspectPort === null ? [] : [inspectPort]), ...numbers], abort.signal)
+    // Neither a debugger nor a second port can be given to a process beforehand.
+    if (!abort.signal.aborted && inspectPort === null && numbers.length === 0) this.#spare.prepare({ ...start, id: nextApp(this.#host.state()) })
   }
 
   #tellUnheeded(): void {
@@ -177,7 +183,7 @@ export class Boots {
     if (abort.aborted) return
     if (result.kind === 'ready' && !app.over) {
       this.#readyAt = performance.now()
-      this.#host.round().bootMs = this.#readyAt - app.spawnedAt
+      this.#host.round().bootMs = this.#readyAt - app.begunAt
       this.#host.dispatch({ type: 'booted', app: app.id })
       return
     }
@@ -202,7 +208,7 @@ export class Boots {
 
   /** Did it find out only after it had begun to listen? Then the old code is on its way out, and what it held is not known. */
   #clashedLate(app: App, output: readonly string[]): boolean {
-    const young = performance.now() - app.spawnedAt < (this.#host.round().bootMs ?? 0) + lateClashMs
+    const young = performance.now() - app.begunAt < (this.#host.round().bootMs ?? 0) + lateClashMs
     return young && this.#host.state().leaving.length + this.#leftLately > 0 && output.some((line) => line.includes('EADDRINUSE'))
   }
 

@@ -10,6 +10,11 @@ export type AppId = ReleaseId
 /** The first boot, where nothing is built. */
 export const firstApp: AppId = releaseKey(devService, 'd1')
 
+/** What the next boot would be. */
+export function nextApp({ number }: CycleState): AppId {
+  return releaseKey(devService, `d${number + 1}`)
+}
+
 export type Phase =
   /** The newest code answers. */
   | { readonly kind: 'idle' }

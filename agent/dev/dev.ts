@@ -315,7 +315,7 @@ export class Dev {
   async #endAll(): Promise<void> {
     this.#watch?.close()
     this.#stream.close()
-    this.#boots.abort()
+    const spare = this.#boots.abort()
     this.#front?.drain()
     this.#relay?.close()
     const build = this.#build
@@ -323,7 +323,7 @@ export class Dev {
     const apps = this.#boots.all
     for (const app of apps) app.end(this.#stopMs())
     // What is being started just now is ended by its own boot when it is there.
-    await Promise.all([...(build === null ? [] : [build.group.gone]), ...apps.map((app) => app.group.gone)])
+    await Promise.all([spare, ...(build === null ? [] : [build.group.gone]), ...apps.map((app) => app.group.gone)])
     this.#front?.destroy()
     this.#ended?.()
   }

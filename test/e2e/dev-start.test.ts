@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { devStart } from '../bench/dev-start.ts'
 
-test('the first page is served less than 150 ms after what the app itself needs', { timeout: 120_000 }, async () => {
-  const { ownMs, addedMs } = await devStart(7)
-  // Where even the bare app takes longer than it does on a machine at rest (70 to 84 ms) milliseconds say nothing.
-  expect(addedMs.median).toBeLessThan(ownMs.median < 85 ? 150 : 3 * ownMs.median)
+// The bound in milliseconds is for `npm run bench -- dev-start` on a machine at rest. Beside other tests both take longer,
+// and what the second process costs by itself is the measure.
+test('the first page comes hardly later than behind any program that starts the app as its child', { timeout: 120_000 }, async () => {
+  const { addedMs, floorMs } = await devStart(7)
+  expect(addedMs.median).toBeLessThan(2.5 * floorMs.median)
 })

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -98,11 +98,14 @@ server.listen(process.env.PORT)
     dev.write('server.mjs', slow('v2'))
     const during = dev.get('/')
     await dev.says('the boot to be begun again', (record) => record.event === 'reload' && record.cause === 'start')
-    await until('the half-booted code beside the old one', () => dev.processes().filter((pid) => pid !== dev.child.pid).length === 2)
+    const before = await until('the half-booted code beside the old one', () => {
+      const pids = dev.processes().filter((pid) => pid !== dev.child.pid)
+      return pids.length === 2 ? pids : null
+    })
     dev.write('server.mjs', slow('v3'))
     expect((await during).body).toBe('v3')
     expect(dev.reloads.map((record) => record.changed)).toEqual([['server.mjs']])
-    await until('half-booted code to be gone', () => dev.processes().filter((pid) => pid !== dev.child.pid).length === 1)
+    await until('half-booted and old code to be gone', () => !dev.processes().some((pid) => before.includes(pid)))
   })
 })
 
@@ -143,6 +146,19 @@ describe('a failure is told with what to do, and the next good save recovers', (
     await dev.says('the folder to be missed', (record) => record.event === 'notice' && /is gone: gracer waits for it/.test(record.text ?? ''))
     const failed = await dev.says('the failure', isFailure)
     expect(`${failed.failure?.title} ${failed.failure?.hint}`).toMatch(/there is no folder .* gracer waits for it to come back/i)
+    mkdirSync(dev.folder)
+    dev.write('server.mjs', oneFileApp('good'))
+    expect((await dev.answers('good')).status).toBe(200)
+  })
+
+  test('a working folder that goes after the last of its files, when that has failed already', async () => {
+    const dev = await startDev({ 'server.mjs': oneFileApp('first') })
+    await dev.answers('first')
+    rmSync(join(dev.folder, 'server.mjs'))
+    await dev.says('the failure', isFailure)
+    // Nobody is told of it: the old code still runs in it.
+    rmdirSync(dev.folder)
+    await dev.says('the folder to be missed', (record) => record.event === 'notice' && /is gone: gracer waits for it/.test(record.text ?? ''))
     mkdirSync(dev.folder)
     dev.write('server.mjs', oneFileApp('good'))
     expect((await dev.answers('good')).status).toBe(200)

@@ -32,6 +32,8 @@ export interface Burst {
 /** More events than this at once, and some may have been lost in the kernel's queue (inotify(7), max_queued_events). */
 const manyEvents = 1_000
 const rootLookMs = 250
+/** How often it is looked whether a root is still there; milliseconds. */
+const rootPulseMs = 500
 /** Of a file that was there, and was never looked at. */
 const unknownSignature: Signature = { mark: '', fresh: false }
 const leastPollMs = 250
@@ -50,6 +52,7 @@ export class Watch {
   #polls: NodeJS.Timeout | null = null
   #quiet: NodeJS.Timeout | null = null
   #rootLooks: NodeJS.Timeout | null = null
+  #pulse: NodeJS.Timeout | null = null
   #closed = false
 
   constructor(options: WatchOptions) {
@@ -85,6 +88,7 @@ export class Watch {
       if (!this.#tree.holds(path) && !this.#options.rules.ignores(path, false)) late.push({ path, before: unknownSignature })
     }
     if (late.length > 0) this.#take(late)
+    if (!this.#closed) this.#pulse = setInterval(() => this.#lookForRoots(), rootPulseMs).unref()
   }
 
   /** Calls `done` once nothing has changed for a while; again with each call, which begins the wait anew. */
@@ -92,8 +96,7 @@ export class Watch {
     if (this.#quiet !== null) clearTimeout(this.#quiet)
     this.#quiet = setTimeout(() => {
       this.#quiet = null
-      // Of its own end a folder is not told while a program still runs in it.
-      for (const root of this.#options.roots) if (this.#tree.knows(root) && lookAt(root) === null) this.#checkRoot(root)
+      this.#lookForRoots()
       // That was one more change: the wait has begun anew.
       if (this.#quiet !== null) return
       if (this.#events > manyEvents) {
@@ -121,7 +124,7 @@ export class Watch {
 
   close(): void {
     this.#closed = true
-    for (const timer of [this.#polls, this.#quiet, this.#rootLooks]) if (timer !== null) clearTimeout(timer)
+    for (const timer of [this.#polls, this.#quiet, this.#rootLooks, this.#pulse]) if (timer !== null) clearTimeout(timer)
     for (const path of [...this.#watchers.keys()]) this.#unlisten(path)
     this.#links.close()
   }
@@ -182,6 +185,11 @@ export class Watch {
       if (!this.#closed) this.#polls = setTimeout(look, Math.max(leastPollMs, (performance.now() - begun) * 10))
     }
     this.#polls = setTimeout(look, leastPollMs)
+  }
+
+  /** Of its own end a folder is not told while a program still runs in it. */
+  #lookForRoots(): void {
+    for (const root of this.#options.roots) if (this.#tree.knows(root) && lookAt(root) === null) this.#checkRoot(root)
   }
 
   /** The root itself is gone, or another is in its place. */
