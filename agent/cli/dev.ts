@@ -38,8 +38,8 @@ export async function runDev(flags: DevFlags): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, endBySignal)
     process.on('uncaughtException', reject)
     const run = async (): Promise<void> => {
-      guardGroups()
       const first = await beginFirstBoot(options, (stream, chunk) => passOn(stream, chunk, options.json))
+      guardGroups()
       // The app boots while the rest is loaded, which takes as long.
       const [{ Dev }, { Terminal }] = await Promise.all([import('../dev/dev.ts'), import('../dev/terminal.ts')])
       if (ending) return

@@ -12,9 +12,10 @@ const groups = new Set<Group>()
 /** The same for an end that this process does not live to see. */
 const guard = new Guard()
 
-/** From now on no group outlives this process, however that ends. */
+/** From now on no group, those that run already included, outlives this process, however that ends. */
 export function guardGroups(): void {
   guard.start()
+  for (const { pid } of groups) guard.add(pid)
 }
 
 /** SIGKILL to all; for the last moment of this process, synchronous. */

@@ -26,7 +26,7 @@ for one in $groups; do kill -s KILL -- "-$one"; done 2>/dev/null
 
 /**
  * A shell beside this process that ends its process groups where this process itself was killed and could not. It is started
- * before the first of them, so that no moment is left in which one is not on its list.
+ * right after the first of them: to start it takes some milliseconds, which the app would come later by.
  */
 export class Guard {
   #shell: ChildProcess | null = null
