@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { freePort } from '../../inherit/ephemeral-socket.ts'
+import type { Kind } from '../load/kinds.ts'
 import { startLoad } from '../load/load.ts'
 import { until } from '../support/deadline.ts'
 import { dropRelease, firstRelease } from '../support/drop.ts'
@@ -69,12 +70,21 @@ const echo = `import http from 'node:http'
 http.createServer((request, response) => response.end(JSON.stringify(request.headers))).listen(process.env.PORT)
 `
 
+/**
+ * Caddy is without the POST whose reply begins before its body has ended: Go's HTTP/1 server does not read and write at
+ * once (net/http, ResponseController.EnableFullDuplex), and now and then cuts such a reply. Without gracer too: Caddy 2.6.2
+ * before the load app alone cut 1 of 2,721.
+ */
+function kindsFor(name: (typeof fronts)[number]['name']): readonly Kind[] {
+  return ['keep-alive', 'fresh', ...(name === 'caddy' ? [] : (['post'] as const)), 'slow', 'websocket']
+}
+
 describe.each(fronts)('gracer behind $name, by deploy/front/$file', (front) => {
   test.skipIf(!installed(front.name))('two swaps under load lose nothing', async () => {
     const gracer = await GracerProcess.startWith({ config: { trustProxy: true, bake: '100ms', drain: { upgraded: '500ms', spread: '100ms' } } }, (one) => firstRelease(one, 'r0'))
     ends.push(async () => void (await gracer.end()))
     const port = await startFront(front, gracer.port)
-    const load = startLoad({ host: '127.0.0.1', port, connections: 60, rate: 200, kinds: ['keep-alive', 'fresh', 'post', 'slow', 'websocket'], durationMs: 90_000 })
+    const load = startLoad({ host: '127.0.0.1', port, connections: 60, rate: 200, kinds: kindsFor(front.name), durationMs: 90_000 })
     await until('the load to run', () => load.counts().requests > 200)
     for (const name of ['r1', 'r2']) {
       await dropRelease(gracer, name)
